@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* The JSON writer. */
+
+#include "util/util.h"
+
+#include <math.h>
+
+void json_init(struct json *j, struct buf *out)
+{
+	*j = (struct json){ .out = out };
+}
+
+static void before_value(struct json *j)
+{
+	if (j->after_key) {
+		j->after_key = false;
+		return;
+	}
+	assert(j->depth == 0 || !j->is_object[j->depth]);
+	if (j->has_items[j->depth])
+		buf_append_byte(j->out, ',');
+	j->has_items[j->depth] = true;
+}
+
+static void open_level(struct json *j, bool is_object)
+{
+	before_value(j);
+	assert(j->depth + 1 < JSON_DEPTH_MAX);
+	j->depth++;
+	j->is_object[j->depth] = is_object;
+	j->has_items[j->depth] = false;
+	buf_append_byte(j->out, is_object ? '{' : '[');
+}
+
+static void close_level(struct json *j, bool is_object)
+{
+	assert(j->depth > 0 && j->is_object[j->depth] == is_object && !j->after_key);
+	j->depth--;
+	buf_append_byte(j->out, is_object ? '}' : ']');
+}
+
+void json_object(struct json *j)
+{
+	open_level(j, true);
+}
+
+void json_object_end(struct json *j)
+{
+	close_level(j, true);
+}
+
+void json_array(struct json *j)
+{
+	open_level(j, false);
+}
+
+void json_array_end(struct json *j)
+{
+	close_level(j, false);
+}
+
+static void append_escaped(struct buf *out, struct slice text)
+{
+	size_t off = 0;
+
+	while (off < text.len) {
+		struct slice rest = slice_of(text.ptr + off, text.len - off);
+		size_t valid = utf8_valid_len(rest);
+
+		for (size_t i = 0; i < valid; i++) {
+			unsigned char c = rest.ptr[i];
+
+			if (c == '"' || c == '\\') {
+				buf_append_byte(out, '\\');
+				buf_append_byte(out, c);
+			} else if (c == '\n') {
+				buf_append_str(out, "\\n");
+			} else if (c == '\t') {
+				buf_append_str(out, "\\t");
+			} else if (c == '\r') {
+				buf_append_str(out, "\\r");
+			} else if (c < 0x20 || c == 0x7f) {
+				buf_printf(out, "\\u%04x", c);
+			} else {
+				buf_append_byte(out, c);
+			}
+		}
+		off += valid;
+		if (off < text.len) {
+			buf_append_str(out, "\xef\xbf\xbd");
+			off++;
+		}
+	}
+}
+
+void json_key(struct json *j, const char *key)
+{
+	assert(j->depth > 0 && j->is_object[j->depth] && !j->after_key);
+	if (j->has_items[j->depth])
+		buf_append_byte(j->out, ',');
+	j->has_items[j->depth] = true;
+	buf_append_byte(j->out, '"');
+	append_escaped(j->out, slice_str(key));
+	buf_append_str(j->out, "\":");
+	j->after_key = true;
+}
+
+void json_str(struct json *j, const char *text)
+{
+	if (text)
+		json_text(j, slice_str(text));
+	else
+		json_null(j);
+}
+
+void json_text(struct json *j, struct slice text)
+{
+	before_value(j);
+	buf_append_byte(j->out, '"');
+	append_escaped(j->out, text);
+	buf_append_byte(j->out, '"');
+}
+
+void json_int(struct json *j, int64_t value)
+{
+	before_value(j);
+	buf_printf(j->out, "%" PRId64, value);
+}
+
+void json_uint(struct json *j, uint64_t value)
+{
+	before_value(j);
+	buf_printf(j->out, "%" PRIu64, value);
+}
+
+void json_double(struct json *j, double value, int decimals)
+{
+	if (!isfinite(value)) {
+		json_null(j);
+		return;
+	}
+	before_value(j);
+	buf_printf(j->out, "%.*f", decimals, value);
+}
+
+void json_float(struct json *j, float value)
+{
+	if (!isfinite(value)) {
+		json_null(j);
+		return;
+	}
+	before_value(j);
+	buf_printf(j->out, "%.9g", (double)value);
+}
+
+void json_bool(struct json *j, bool value)
+{
+	before_value(j);
+	buf_append_str(j->out, value ? "true" : "false");
+}
+
+void json_null(struct json *j)
+{
+	before_value(j);
+	buf_append_str(j->out, "null");
+}
+
+void json_str_field(struct json *j, const char *key, const char *text)
+{
+	json_key(j, key);
+	json_str(j, text);
+}
+
+void json_uint_field(struct json *j, const char *key, uint64_t value)
+{
+	json_key(j, key);
+	json_uint(j, value);
+}
+
+void json_bool_field(struct json *j, const char *key, bool value)
+{
+	json_key(j, key);
+	json_bool(j, value);
+}
+
+void json_bytes_field(struct json *j, const char *key, struct slice bytes)
+{
+	char hex_key[64];
+	struct buf hex = { 0 };
+
+	json_key(j, key);
+	json_text(j, bytes);
+	if (utf8_is_valid(bytes))
+		return;
+	snprintf(hex_key, sizeof(hex_key), "%s_hex", key);
+	for (size_t i = 0; i < bytes.len; i++)
+		buf_printf(&hex, "%02x", bytes.ptr[i]);
+	json_str_field(j, hex_key, buf_cstr(&hex));
+	buf_fini(&hex);
+}
