@@ -5,7 +5,8 @@
  * Bytes: borrowed slices, owned buffers, allocation
  */
 
-/* Bytes that somebody else owns; valid as long as their owner says. @ptr may be NULL when @len is 0. */
+/* Bytes that somebody else owns; valid as long as their owner says. @ptr may be NULL when @len is
+ * 0. */
 struct slice {
 	const unsigned char *ptr;
 	size_t len;
@@ -62,8 +63,8 @@ static inline void buf_clear(struct buf *b)
 }
 
 /*
- * Make room for @more bytes behind the content. Returns 0, or VS_ENOMEM without having changed @b; for sizes
- * that come from a file, after they were checked against a named limit.
+ * Make room for @more bytes behind the content. Returns 0, or VS_ENOMEM without having changed @b;
+ * for sizes that come from a file, after they were checked against a named limit.
  */
 must_check_ int buf_try_reserve(struct buf *b, size_t more, struct vs_err *err);
 

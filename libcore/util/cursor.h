@@ -4,8 +4,9 @@
 /*
  * Cursor: bounded reads from bytes that are not trusted
  *
- * Every decoder reads through one, so that no length taken from a file is used before it was compared with
- * the bytes left. Reads return false and leave the cursor where it was when there are too few bytes.
+ * Every decoder reads through one, so that no length taken from a file is used before it was
+ * compared with the bytes left. Reads return false and leave the cursor where it was when there are
+ * too few bytes.
  */
 struct cursor {
 	const unsigned char *start;

@@ -3,8 +3,8 @@
 /*
  * SHA-256 over libcrypto.
  *
- * The EVP interface looks its algorithm up by name for each digest, which costs more than hashing a short
- * name does. The algorithm is therefore fetched once per context and reused.
+ * The EVP interface looks its algorithm up by name for each digest, which costs more than hashing a
+ * short name does. The algorithm is therefore fetched once per context and reused.
  */
 
 #include "util/util.h"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* The error object: filled once where a failure happens, and given places in front on its way up. */
+/* The error object: filled once where a failure happens, and given places in front on its way up.
+ */
 
 #include "util/util.h"
 

@@ -4,24 +4,25 @@
 /*
  * Errors: why a job could not be done
  *
- * A function that can fail returns a negative enum vs_status and fills the struct vs_err that its caller
- * passed as the last argument, once, at the place where the failure happened. Outer layers may put a place
- * in front with vs_err_in(). Damage in a user's store is not an error but a finding (check/check.h).
+ * A function that can fail returns a negative enum vs_status and fills the struct vs_err that its
+ * caller passed as the last argument, once, at the place where the failure happened. Outer layers
+ * may put a place in front with vs_err_in(). Damage in a user's store is not an error but a finding
+ * (check/check.h).
  *
  * Texts: lower case, no full stop, no newline, name the file and the offset where there is one.
  */
 
 enum vs_status {
 	VS_OK = 0,
-	VS_EIO = -1,	  /* the system refused: see sysno */
-	VS_ENOMEM = -2,	  /* a size that came from outside could not be allocated */
-	VS_ENOENT = -3,	  /* it is not there */
-	VS_EACCES = -4,	  /* it may not be read or written */
-	VS_EFORMAT = -5,  /* the bytes are not what they should be */
-	VS_ELIMIT = -6,	  /* larger or deeper than a named limit allows */
-	VS_EBUSY = -7,	  /* somebody else is using it */
-	VS_EUSAGE = -8,	  /* the caller's request makes no sense */
-	VS_ENOTSUP = -9,  /* known, and not supported here */
+	VS_EIO = -1,        /* the system refused: see sysno */
+	VS_ENOMEM = -2,     /* a size that came from outside could not be allocated */
+	VS_ENOENT = -3,     /* it is not there */
+	VS_EACCES = -4,     /* it may not be read or written */
+	VS_EFORMAT = -5,    /* the bytes are not what they should be */
+	VS_ELIMIT = -6,     /* larger or deeper than a named limit allows */
+	VS_EBUSY = -7,      /* somebody else is using it */
+	VS_EUSAGE = -8,     /* the caller's request makes no sense */
+	VS_ENOTSUP = -9,    /* known, and not supported here */
 	VS_EVANISHED = -10, /* it was there a moment ago */
 };
 

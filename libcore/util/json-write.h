@@ -4,9 +4,10 @@
 /*
  * JSON writer: appends one document to a buffer
  *
- * It remembers what is open, so that commas and nesting are right by construction; closing the wrong thing
- * is a bug and asserts. Strings must be text; bytes that are not valid UTF-8 are written as U+FFFD, and
- * json_bytes_field() adds the exact bytes in hex beside them. Compact form, no line breaks.
+ * It remembers what is open, so that commas and nesting are right by construction; closing the
+ * wrong thing is a bug and asserts. Strings must be text; bytes that are not valid UTF-8 are
+ * written as U+FFFD, and json_bytes_field() adds the exact bytes in hex beside them. Compact form,
+ * no line breaks.
  */
 
 #define JSON_DEPTH_MAX 32
@@ -32,7 +33,8 @@ void json_text(struct json *j, struct slice text);
 void json_int(struct json *j, int64_t value);
 void json_uint(struct json *j, uint64_t value);
 void json_double(struct json *j, double value, int decimals); /* not finite: null */
-void json_float(struct json *j, float value);	 /* the shortest form that reads back the same; not finite: null */
+void json_float(struct json *j,
+		float value); /* the shortest form that reads back the same; not finite: null */
 void json_bool(struct json *j, bool value);
 void json_null(struct json *j);
 

@@ -4,7 +4,8 @@
 
 #include "util/util.h"
 
-/* Digits at the start of @text; @rest is what follows. False when there is none or it does not fit. */
+/* Digits at the start of @text; @rest is what follows. False when there is none or it does not fit.
+ */
 static bool parse_digits(const char *text, uint64_t *out, const char **rest)
 {
 	uint64_t value = 0;
@@ -98,8 +99,11 @@ void size_format(uint64_t bytes, char out[16])
 	if (unit == 0)
 		snprintf(out, 16, "%u B", (unsigned)bytes);
 	else
-		snprintf(out, 16, value < 9.995 ? "%.2f %s" : value < 99.95 ? "%.1f %s" : "%.0f %s", value,
-			 units[unit]);
+		snprintf(out, 16,
+			 value < 9.995   ? "%.2f %s"
+			 : value < 99.95 ? "%.1f %s"
+					 : "%.0f %s",
+			 value, units[unit]);
 }
 
 unsigned text_distance(const char *a, const char *b)

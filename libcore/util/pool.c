@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * The worker pool. Workers sleep between runs; within a run they take indices from one atomic counter, so
- * nothing is locked on the hot path.
+ * The worker pool. Workers sleep between runs; within a run they take indices from one atomic
+ * counter, so nothing is locked on the hot path.
  */
 
 #include "util/util.h"
@@ -13,12 +13,12 @@
 
 struct pool {
 	unsigned threads; /* workers including the caller */
-	pthread_t *ids;	  /* of the others */
+	pthread_t *ids;   /* of the others */
 	pthread_mutex_t lock;
 	pthread_cond_t start;
 	pthread_cond_t done;
 	unsigned long run; /* number of the run under way; rises with each */
-	unsigned busy;	   /* other workers that have not finished it */
+	unsigned busy;     /* other workers that have not finished it */
 	bool stopping;
 	void (*fn)(void *ctx, unsigned worker, size_t index);
 	void *ctx;
@@ -111,7 +111,8 @@ unsigned pool_threads(const struct pool *pool)
 	return pool->threads;
 }
 
-void pool_run(struct pool *pool, size_t count, void (*fn)(void *ctx, unsigned worker, size_t index), void *ctx)
+void pool_run(struct pool *pool, size_t count, void (*fn)(void *ctx, unsigned worker, size_t index),
+	      void *ctx)
 {
 	bool share = pool->threads > 1 && count > 1;
 

@@ -28,16 +28,19 @@ void time_format(int64_t ns, bool with_ns, char out[32]);
 void time_format_compact(int64_t ns, char out[32]);
 
 /*
- * A pool of workers that lives as long as a run: @threads of them, the caller being one. pool_run() calls
- * @fn(ctx, worker, index) for every index below @count, from whichever worker is free, and returns when all
- * are done. @fn must not fail; it leaves its outcome in @ctx. @worker is below @threads and names the
- * worker's own scratch space. pool_new() lowers the number of threads when the system refuses some.
+ * A pool of workers that lives as long as a run: @threads of them, the caller being one. pool_run()
+ * calls
+ * @fn(ctx, worker, index) for every index below @count, from whichever worker is free, and returns
+ * when all are done. @fn must not fail; it leaves its outcome in @ctx. @worker is below @threads
+ * and names the worker's own scratch space. pool_new() lowers the number of threads when the system
+ * refuses some.
  */
 struct pool;
 struct pool *pool_new(unsigned threads);
 void pool_freep(struct pool **pool);
 unsigned pool_threads(const struct pool *pool);
-void pool_run(struct pool *pool, size_t count, void (*fn)(void *ctx, unsigned worker, size_t index), void *ctx);
+void pool_run(struct pool *pool, size_t count, void (*fn)(void *ctx, unsigned worker, size_t index),
+	      void *ctx);
 
 /* Processors this process may run on; at least 1. */
 unsigned cpu_count(void);

@@ -8,23 +8,27 @@
 /* Write 2 * @len lower-case digits and a NUL to @out. */
 void hex_format(const void *bytes, size_t len, char *out);
 
-/* Read exactly 2 * @len digits of either case from @text. Returns false when it is anything else. */
+/* Read exactly 2 * @len digits of either case from @text. Returns false when it is anything else.
+ */
 must_check_ bool hex_parse(struct slice text, unsigned char *out, size_t len);
 
-/* Length of the valid UTF-8 text at the start of @text (RFC 3629: no surrogates, no overlong forms). */
+/* Length of the valid UTF-8 text at the start of @text (RFC 3629: no surrogates, no overlong
+ * forms). */
 size_t utf8_valid_len(struct slice text);
 bool utf8_is_valid(struct slice text);
 
 /*
- * Append @text so that a terminal shows it as it is and cannot be steered by it: control bytes, DEL, C1
- * controls, bidirectional overrides and invalid UTF-8 become \n, \t, \xNN or \uNNNN, and a backslash is doubled.
+ * Append @text so that a terminal shows it as it is and cannot be steered by it: control bytes,
+ * DEL, C1 controls, bidirectional overrides and invalid UTF-8 become \n, \t, \xNN or \uNNNN, and a
+ * backslash is doubled.
  */
 void text_escape(struct buf *out, struct slice text);
 
 /* A whole decimal number, nothing before or behind it, at most @max. */
 must_check_ bool parse_u64(const char *text, uint64_t max, uint64_t *out);
 
-/* Bytes with an optional K, M, G, T (powers of 1024), and i or B behind it: "500M", "1GiB", "4096". */
+/* Bytes with an optional K, M, G, T (powers of 1024), and i or B behind it: "500M", "1GiB", "4096".
+ */
 must_check_ bool parse_size(const char *text, uint64_t *out);
 
 /* Seconds, or a number with s, m, h, d, w: "90", "5m", "24h". */

@@ -3,7 +3,8 @@
 /*
  * UTF-8: validation, and text made safe for a terminal.
  *
- * Documents are mostly ASCII, so validation runs over eight bytes at a time while their top bits are clear.
+ * Documents are mostly ASCII, so validation runs over eight bytes at a time while their top bits
+ * are clear.
  */
 
 #include "util/util.h"

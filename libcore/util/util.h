@@ -4,9 +4,9 @@
 /*
  * util: what every room may use
  *
- * Errors, bytes, bounded reads, digests, text encodings, a JSON writer, injected time and a worker pool.
- * Nothing in this room knows about stores, and nothing in it prints or exits, save for vs_alloc(), which
- * aborts when a small fixed allocation fails.
+ * Errors, bytes, bounded reads, digests, text encodings, a JSON writer, injected time and a worker
+ * pool. Nothing in this room knows about stores, and nothing in it prints or exits, save for
+ * vs_alloc(), which aborts when a small fixed allocation fails.
  */
 
 #include <assert.h>

@@ -1,0 +1,353 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * chromem: the persistent directory of chromem-go
+ *
+ *	<store>/<8 hex>/00000000.gob	 name and metadata of one collection
+ *	<store>/<8 hex>/<8 hex>.gob	 one document
+ *	with compression: .gob.gz everywhere
+ *
+ * A directory is named after the first 4 bytes of SHA-256 of the collection's name, a document's
+ *file after the same of its id. There is no index, no list of documents, no checksum and no
+ *version. Files are written in place, one write call per gob message, without fsync or rename; so
+ *after a crash one may be absent, empty, cut between two messages, cut anywhere, or hold zeros.
+ *
+ * How the library opens a store (what `loadable` is about), in byte order of the directory entries:
+ *
+ *  1. Entries of the store that are not directories are skipped, symbolic links to directories too.
+ *Every directory counts, whatever its name, hidden or not.
+ *  2. In a collection: directories are skipped; `00000000` + extension is the metadata; any other
+ *name that ends in the extension is a document, whatever stands before; the rest is skipped
+ *(.gob.gz in a plain store, .gob in a compressed one). Symbolic links to files are followed. A FIFO
+ *blocks for ever.
+ *  3. The first file that cannot be read or decoded refuses the whole store.
+ *  4. Documents but no name (no metadata file, or one that decodes without a name) refuse the whole
+ *store. Neither documents nor name: skipped.
+ *  5. Documents go into a map by the id inside the file, collections by the name inside the file;
+ *later entries replace earlier ones without a word. File and directory names are never compared
+ *with the hashes.
+ *  6. gzip is recognised by the first two bytes of a file, not by its name. Once the value is
+ *complete nothing more is read, so a wrong checksum, a missing trailer and bytes behind it go
+ *unnoticed.
+ *
+ * Facts checked against chromem-go at commit 4e5d21d and the encoding/gob of Go 1.19 and 1.24.
+ */
+
+#include "file/file.h"
+#include "util/util.h"
+
+/* ---- names (layout.c) ---- */
+
+#define CHROMEM_ID_LEN 8 /* hex digits of a directory or file name */
+#define CHROMEM_META_KEY 0u
+
+/* First 4 bytes of SHA-256 of @name, big endian: 0xe9f85bf6 for "contextd_memories". */
+uint32_t chromem_hash(struct slice name);
+void chromem_hash_format(uint32_t hash, char out[CHROMEM_ID_LEN + 1]);
+
+/* Exactly 8 lower-case hex digits? Then *@hash is their value. */
+bool chromem_hash_parse(struct slice text, uint32_t *hash);
+
+enum chromem_compression {
+	CHROMEM_PLAIN, /* .gob */
+	CHROMEM_GZIP,  /* .gob.gz */
+};
+
+const char *chromem_extension(enum chromem_compression c);        /* ".gob", ".gob.gz" */
+const char *chromem_compression_name(enum chromem_compression c); /* "none", "gzip" */
+
+/* ---- one directory, listed (list.c) ---- */
+
+/*
+ * A sorted listing of a collection directory in 4 bytes per ordinarily named document, so that a
+ * directory of millions fits in memory. "Ordinary" is 8 lower-case hex digits and the extension of
+ * @compression.
+ */
+enum chromem_entry_class {
+	CHROMEM_ENTRY_DOCUMENT,   /* ends in the extension: the library decodes it */
+	CHROMEM_ENTRY_METADATA,   /* 00000000 + extension */
+	CHROMEM_ENTRY_OTHER_FORM, /* would be document or metadata under the other compression
+				     setting */
+	CHROMEM_ENTRY_IGNORED,    /* the library skips it */
+};
+
+struct chromem_entry {
+	const char *name; /* borrowed: until the next call on the same listing, or the listing's end
+			     for odd names */
+	enum file_type type;
+	enum chromem_entry_class entry_class;
+	bool is_ordinary;
+	uint32_t key; /* value of the hex digits when ordinary */
+};
+
+struct chromem_list; /* opaque; read only once loaded, then safe to share between threads */
+
+must_check_ int chromem_list_load(struct chromem_list **out, int dirfd, enum chromem_compression c,
+				  struct vs_err *err);
+void chromem_list_freep(struct chromem_list **list);
+
+size_t chromem_list_count(const struct chromem_list *list); /* of all entries */
+size_t chromem_list_documents(
+	const struct chromem_list *list); /* class DOCUMENT, any type but directory */
+size_t
+chromem_list_other_form(const struct chromem_list *list); /* documents under the other setting */
+bool chromem_list_has_metadata(const struct chromem_list *list);
+
+/* Entry @index in byte order. The name of an ordinary entry is written to @scratch. */
+void chromem_list_at(const struct chromem_list *list, size_t index, char scratch[32],
+		     struct chromem_entry *out);
+
+/* Is there an ordinary document file for @key? */
+bool chromem_list_has_key(const struct chromem_list *list, uint32_t key);
+
+/* ---- one file, decoded (pack.c, doc.c, meta.c) ---- */
+
+/* No document or metadata file larger than this, on disk or unpacked, is decoded. */
+#define CHROMEM_FILE_MAX (UINT64_C(32) << 20)
+
+/* Why a file could not be decoded. Grouped by what an operator would do about it. */
+enum chromem_fault_kind {
+	CHROMEM_FAULT_NONE,
+	CHROMEM_FAULT_EMPTY,          /* no bytes */
+	CHROMEM_FAULT_ZEROS,          /* all bytes are zero */
+	CHROMEM_FAULT_TRUNCATED,      /* ends before its value does */
+	CHROMEM_FAULT_GZIP_TRUNCATED, /* deflate data end before the value does */
+	CHROMEM_FAULT_GZIP_CORRUPT,   /* header or deflate data damaged before the value is complete
+				       */
+	CHROMEM_FAULT_GOB,            /* not valid gob */
+	CHROMEM_FAULT_SHAPE,          /* valid gob of something else */
+	CHROMEM_FAULT_TOO_LARGE, /* over CHROMEM_FILE_MAX or another named limit of ours: not looked
+				    at */
+	CHROMEM_FAULT_UNREADABLE, /* the system refused */
+	CHROMEM_FAULT_DANGLING,   /* a symbolic link to nothing */
+	CHROMEM_FAULT_NOT_A_FILE, /* FIFO, socket, device: the library would block or fail */
+	CHROMEM_FAULT_VANISHED,   /* listed, and gone when it was to be read: not damage */
+};
+
+struct chromem_fault {
+	enum chromem_fault_kind kind;
+	uint64_t off;          /* in the (unpacked) gob data, or in the file for the gzip faults */
+	char detail[192];      /* ours: "need 8 bytes at offset 402, 1 left" */
+	char loader_text[192]; /* what the library prints after "couldn't read document: ", exactly
+				*/
+};
+
+/* What was seen that the library does not care about, or does not notice. */
+enum chromem_oddity {
+	CHROMEM_ODD_LEFTOVER = 1 << 0,  /* bytes of the message behind the end of its value */
+	CHROMEM_ODD_TRAILING = 1 << 1,  /* bytes behind the message */
+	CHROMEM_ODD_NO_END = 1 << 2,    /* value ends with its message, without an end mark */
+	CHROMEM_ODD_ZERO_TAIL = 1 << 3, /* leftover or trailing bytes are there and all zero, or
+					   text ends in NULs up to the end */
+	CHROMEM_ODD_UNKNOWN_FIELD =
+		1 << 4, /* a field the library does not know; its data are dropped */
+	CHROMEM_ODD_MISSING_FIELD =
+		1 << 5, /* the type lacks a field that the library's own always has */
+	CHROMEM_ODD_FOREIGN_TYPES =
+		1 << 6, /* valid, but not the type names or field order that the library writes */
+	CHROMEM_ODD_DUPLICATE_KEY = 1 << 7, /* a metadata key twice: the last counts */
+	CHROMEM_ODD_INEXACT_FLOAT =
+		1 << 8, /* a double that is no float32: the library did not write it */
+	CHROMEM_ODD_LONG_INTEGER = 1 << 9, /* an integer in a longer form than needed */
+	CHROMEM_ODD_IS_GZIP = 1 << 10,     /* the file is gzip data, whatever its name */
+	CHROMEM_ODD_GZIP_CHECKSUM =
+		1 << 11, /* CRC-32 or length in the trailer disagree with the data */
+	CHROMEM_ODD_GZIP_TRAILER = 1 << 12,  /* the trailer, or data after the value, is cut off */
+	CHROMEM_ODD_GZIP_TRAILING = 1 << 13, /* bytes behind the last member */
+};
+
+struct chromem_pair {
+	struct slice key;
+	struct slice value;
+};
+
+/* A decoded document. Slices and arrays borrow from the reader, until its next use. */
+struct chromem_doc {
+	struct slice id;
+	struct slice content;
+	const struct chromem_pair *metadata; /* in file order, later duplicates already applied */
+	size_t metadata_count;
+	bool has_metadata;
+	const float *embedding;
+	size_t dimension; /* number of elements; 0 when there is no embedding */
+	uint32_t oddities;
+	uint64_t odd_off;                            /* where the first oddity was seen */
+	struct slice unknown_field;                  /* name of the first unknown field */
+	uint64_t id_off, embedding_off, content_off; /* in the unpacked data; 0 when absent */
+};
+
+struct chromem_meta {
+	struct slice name; /* empty when the value has none */
+	const struct chromem_pair *metadata;
+	size_t metadata_count;
+	bool has_metadata;
+	bool looks_like_document; /* its type has the fields of a document */
+	struct slice document_id; /* then: the id */
+	uint32_t oddities;
+	uint64_t odd_off;
+	struct slice unknown_field;
+	uint64_t name_off;
+};
+
+/*
+ * A reader: buffers, decompressor and the type descriptors seen last. One per worker; owned. It
+ * remembers the descriptors of the file before, since files of one process begin with the same
+ * bytes.
+ */
+struct chromem_reader;
+struct chromem_reader *chromem_reader_new(void);
+void chromem_reader_freep(struct chromem_reader **reader);
+
+/*
+ * Read and decode one file. Returns 0 and fills @out, or 1 and fills @fault (the file's fault, not
+ * ours); negative only when we cannot go on (no memory). @out borrows from @reader until its next
+ * use.
+ */
+must_check_ int chromem_reader_doc(struct chromem_reader *reader, int dirfd, const char *name,
+				   struct chromem_doc *out, struct chromem_fault *fault,
+				   struct vs_err *err);
+must_check_ int chromem_reader_meta(struct chromem_reader *reader, int dirfd, const char *name,
+				    struct chromem_meta *out, struct chromem_fault *fault,
+				    struct vs_err *err);
+
+/* The same for bytes in memory (@bytes as on disk: plain or gzip). */
+must_check_ int chromem_decode_doc(struct chromem_reader *reader, struct slice bytes,
+				   struct chromem_doc *out, struct chromem_fault *fault,
+				   struct vs_err *err);
+must_check_ int chromem_decode_meta(struct chromem_reader *reader, struct slice bytes,
+				    struct chromem_meta *out, struct chromem_fault *fault,
+				    struct vs_err *err);
+
+/* Size of the last file read, on disk. */
+uint64_t chromem_reader_file_size(const struct chromem_reader *reader);
+
+/* Turn off the fast path, for tests that hold the two together. */
+void chromem_reader_set_general(struct chromem_reader *reader, bool general_only);
+
+/* ---- a document's vector, measured (vector.c) ---- */
+
+struct chromem_vector_stats {
+	double norm; /* Euclidean; NaN or infinite when an element is */
+	bool has_nan;
+	bool has_inf;
+	bool is_zero;     /* every element is +0 or -0 (and there is at least one) */
+	size_t first_bad; /* index of the first NaN or infinite element */
+};
+
+void chromem_vector_measure(const float *v, size_t count, struct chromem_vector_stats *out);
+
+/* The library's own normalising stays within 1.2e-6 (1536 elements) and 2.7e-6 (8192). */
+#define CHROMEM_NORM_TOLERANCE 1e-5
+
+/* ---- writing (write.c) ---- */
+
+/*
+ * Append what a fresh process of the library writes: byte-identical, descriptors included, but for
+ * the order of map entries, which is random there and the order given here. Not yet compressed.
+ */
+void chromem_encode_meta(struct buf *out, struct slice name, const struct chromem_pair *metadata,
+			 size_t count);
+void chromem_encode_doc(struct buf *out, const struct chromem_doc *doc);
+
+/* Pack as the library does (gzip, default level), or copy when @c is CHROMEM_PLAIN. */
+must_check_ int chromem_pack(enum chromem_compression c, struct slice gob, struct buf *out,
+			     struct vs_err *err);
+
+/* ---- content digests (content.c) ---- */
+
+/*
+ * Digest of what a document says, independent of how it was encoded: SHA-256 over id, metadata in
+ * byte order of the keys, number of elements, each element as 4 bytes of its float32, content.
+ * Strings: 8-byte little-endian length, then the bytes. Maps: 8-byte count, then keys and values;
+ * no map and an empty one are the same.
+ */
+void chromem_doc_digest(struct digest_ctx *ctx, const struct chromem_doc *doc, struct digest *out);
+
+/* ---- the whole store, visited (scan.c) ---- */
+
+/* One top-level entry of the store. */
+struct chromem_collection {
+	const char *dir; /* its name in the store */
+	int dirfd;
+	bool has_hash; /* name is 8 lower-case hex digits */
+	uint32_t hash;
+	const struct chromem_list *list;
+	const struct chromem_meta *meta; /* NULL when there is none or it has a fault */
+	const struct chromem_fault
+		*meta_fault;   /* non-NULL when there is a metadata file that cannot be used */
+	struct file_info info; /* of the directory */
+};
+
+struct chromem_scan_request {
+	enum chromem_compression
+		compression; /* the setting that the application opens the store with */
+	bool decode;         /* false: list and read metadata only */
+	const char *only;    /* one collection directory, or NULL for all */
+	struct pool *pool;
+};
+
+/*
+ * What to call for what is found. Everything but @document runs on the calling thread and in byte
+ * order of the directory entries, as the library reads them. @document runs on any worker, in no
+ * order: it may only write to its @chunk and to what belongs to its @worker. A chunk covers
+ * neighbouring documents of one collection;
+ * @chunk_end gets the chunks of a collection in order, between its begin and end.
+ *
+ * A callback that returns a negative status stops the scan with it.
+ */
+struct chromem_visitor {
+	void *ctx;
+	/* A top-level entry that is not a directory, or a directory that cannot be read (@fault
+	 * then not NULL). */
+	int (*entry)(void *ctx, const char *name, enum file_type type,
+		     const struct chromem_fault *fault, struct vs_err *err);
+	int (*collection_begin)(void *ctx, const struct chromem_collection *c, struct vs_err *err);
+	void *(*chunk_new)(void *ctx, const struct chromem_collection *c);
+	/* @index: of the entry in c->list. Exactly one of @doc and @fault is not NULL. */
+	void (*document)(void *ctx, unsigned worker, void *chunk,
+			 const struct chromem_collection *c, size_t index,
+			 const struct chromem_entry *entry, const struct chromem_doc *doc,
+			 const struct chromem_fault *fault, uint64_t file_size);
+	int (*chunk_end)(void *ctx, const struct chromem_collection *c, void *chunk,
+			 struct vs_err *err);
+	int (*collection_end)(void *ctx, const struct chromem_collection *c, struct vs_err *err);
+};
+
+must_check_ int chromem_scan(int dirfd, const struct chromem_scan_request *req,
+			     const struct chromem_visitor *visitor, struct vs_err *err);
+
+/* Which setting was the store written with? Counts files of both forms, in at most the first 64
+ * collections. */
+struct chromem_form {
+	enum chromem_compression
+		compression; /* of the majority; CHROMEM_PLAIN when there are none */
+	uint64_t plain;
+	uint64_t gzip;
+};
+must_check_ int chromem_detect_form(int dirfd, struct chromem_form *out, struct vs_err *err);
+
+/* ---- export files (export.c, seal.c) ---- */
+
+/* No export file larger than this, unpacked, is decoded. */
+#define CHROMEM_EXPORT_MAX (UINT64_C(4) << 30)
+#define CHROMEM_KEY_LEN 32
+
+/*
+ * Decode a whole-store export (one gob value; plain, gzip, or AES-256-GCM over either: 12-byte
+ * nonce, ciphertext, 16-byte tag, no additional data). @key is NULL or CHROMEM_KEY_LEN bytes. Calls
+ * back for each collection and then each of its documents, in file order; arguments are borrowed
+ * for the call. Returns 0, 1 with @fault filled (loader_text without its "couldn't read file: "),
+ * or negative.
+ */
+struct chromem_export_visitor {
+	void *ctx;
+	int (*collection)(void *ctx, struct slice key, const struct chromem_meta *meta,
+			  struct vs_err *err);
+	int (*document)(void *ctx, struct slice key, const struct chromem_doc *doc,
+			struct vs_err *err);
+};
+must_check_ int chromem_export_read(int dirfd, const char *name, const unsigned char *key,
+				    const struct chromem_export_visitor *visitor,
+				    uint32_t *oddities, struct chromem_fault *fault,
+				    struct vs_err *err);

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * file: reading directories and files, safely
+ *
+ * Names come from a directory that is not trusted: everything is opened relative to a directory
+ * descriptor, nothing blocks (a FIFO or a device is told apart, never read), and nothing is read
+ * past a limit. The only code that changes the disk will live in ops.c of this room; what is here
+ * never does.
+ */
+
+#include "util/util.h"
+
+enum file_type {
+	FILE_REGULAR,
+	FILE_DIRECTORY,
+	FILE_SYMLINK,
+	FILE_FIFO,
+	FILE_OTHER,   /* socket or device */
+	FILE_UNKNOWN, /* the file system does not say; ask file_stat_at() */
+};
+
+struct file_info {
+	enum file_type type;
+	uint64_t size;
+	uint64_t device;
+	uint64_t inode;
+	uint32_t mode; /* permission bits */
+	uint32_t owner;
+	int64_t modified_ns;
+	int64_t changed_ns;
+	int64_t born_ns; /* 0 where the file system does not record it */
+};
+
+/*
+ * Open a directory for reading. @path is relative to @dirfd (AT_FDCWD for the working directory).
+ * With FILE_NO_FOLLOW the last part may not be a symbolic link. *@out is a descriptor that the
+ * caller closes.
+ */
+enum file_flags {
+	FILE_FOLLOW = 0,
+	FILE_NO_FOLLOW = 1,
+};
+must_check_ int file_open_dir(int dirfd, const char *path, enum file_flags flags, int *out,
+			      struct vs_err *err);
+
+/* Close the descriptor and set it to -1; takes -1. For cleanup_() on `int fd = -1`. */
+void file_closep(int *fd);
+
+/*
+ * Call @fn for each entry of the directory but "." and "..", in whatever order the system gives;
+ * @name is borrowed until @fn returns. Stops when @fn returns non-zero and returns that value.
+ * Reads from the start whatever was read of @dirfd before.
+ */
+must_check_ int file_list(int dirfd,
+			  int (*fn)(void *ctx, const char *name, enum file_type type,
+				    struct vs_err *err),
+			  void *ctx, struct vs_err *err);
+
+must_check_ int file_stat_at(int dirfd, const char *name, enum file_flags flags,
+			     struct file_info *out, struct vs_err *err);
+must_check_ int file_stat_fd(int fd, struct file_info *out, struct vs_err *err);
+
+/*
+ * Read a whole regular file into @out, replacing its content and keeping its memory. The fewest
+ * system calls that do it: open, read, close where @size_hint (the capacity to try first, 0 for a
+ * default) was enough.
+ *
+ * Returns 0; 1 when it is not a regular file (*@type says what; nothing was read, nothing blocked);
+ * VS_ENOENT, VS_EACCES, VS_EIO; VS_ELIMIT when it has more than @limit bytes. @type may be NULL.
+ */
+must_check_ int file_read_at(int dirfd, const char *name, enum file_flags flags, uint64_t limit,
+			     struct buf *out, enum file_type *type, struct vs_err *err);
