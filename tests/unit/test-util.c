@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Errors, bytes, text, JSON, time and the worker pool. */
+
+#include "util/util.h"
+
+#include <criterion/criterion.h>
+#include <stdatomic.h>
+
+static char *escaped(struct slice text)
+{
+	struct buf out = { 0 };
+
+	text_escape(&out, text);
+	return buf_take_str(&out);
+}
+
+Test(err, places_are_put_in_front)
+{
+	struct vs_err err = { 0 };
+
+	cr_assert_eq(vs_fail(&err, VS_EFORMAT, "need %d bytes", 4), VS_EFORMAT);
+	cr_assert_eq(vs_err_in(&err, "%s", "notes/3f2a.gob"), VS_EFORMAT);
+	cr_assert_str_eq(err.text, "notes/3f2a.gob: need 4 bytes");
+}
+
+Test(err, system_errors_keep_their_number)
+{
+	struct vs_err err = { 0 };
+
+	errno = EACCES;
+	cr_assert_eq(vs_fail_errno(&err, "open %s", "x"), VS_EACCES);
+	cr_assert_eq(err.sysno, EACCES);
+	cr_assert_str_eq(err.text, "open x: Permission denied");
+}
+
+Test(buf, a_size_from_outside_can_fail)
+{
+	cleanup_(buf_fini) struct buf b = { 0 };
+	struct vs_err err = { 0 };
+
+	buf_append_str(&b, "kept");
+	cr_assert_eq(buf_try_reserve(&b, SIZE_MAX - 2, &err), VS_ENOMEM);
+	cr_assert(slice_eq_str(buf_slice(&b), "kept"));
+}
+
+Test(hex, both_ways)
+{
+	unsigned char bytes[3];
+	char text[7];
+
+	cr_assert(hex_parse(slice_str("00aBff"), bytes, 3));
+	hex_format(bytes, 3, text);
+	cr_assert_str_eq(text, "00abff");
+	cr_assert_not(hex_parse(slice_str("00abf"), bytes, 3));
+	cr_assert_not(hex_parse(slice_str("00abfg"), bytes, 3));
+}
+
+Test(utf8, length_of_the_valid_part)
+{
+	static const struct {
+		const char text[16];
+		size_t len;
+		size_t valid;
+	} rows[] = {
+		{ "", 0, 0 },
+		{ "plain ascii", 11, 11 },
+		{ "12345678\xff", 9, 8 },
+		{ "\xe2\x98\x95", 3, 3 },
+		{ "\xe2\x98", 2, 0 },
+		{ "a\xc0\x80", 3, 1 },        /* overlong NUL */
+		{ "\xed\xa0\x80", 3, 0 },     /* surrogate */
+		{ "\xf4\x90\x80\x80", 4, 0 }, /* above U+10FFFF */
+		{ "\xf0\x9f\x98\x80x", 5, 5 },
+		{ "\xe0\x80\x80", 3, 0 },
+	};
+
+	for (size_t i = 0; i < VS_COUNT(rows); i++)
+		cr_assert_eq(utf8_valid_len(slice_of(rows[i].text, rows[i].len)), rows[i].valid,
+			     "row %zu", i);
+}
+
+Test(text, a_terminal_is_not_steered)
+{
+	static const char hostile[] = "a\x1b[2J\n\\\x7f\xc2\x9b\xe2\x80\xae\xff";
+	cleanup_(vs_freep) char *safe = escaped(slice_of(hostile, sizeof(hostile) - 1));
+
+	cr_assert_str_eq(safe, "a\\x1b[2J\\n\\\\\\x7f\\u009b\\u202e\\xff");
+}
+
+Test(parse, numbers_sizes_durations)
+{
+	uint64_t value = 7;
+
+	cr_assert(parse_u64("18446744073709551615", UINT64_MAX, &value));
+	cr_assert_eq(value, UINT64_MAX);
+	cr_assert_not(parse_u64("18446744073709551616", UINT64_MAX, &value));
+	cr_assert_not(parse_u64("", UINT64_MAX, &value));
+	cr_assert_not(parse_u64("-1", UINT64_MAX, &value));
+	cr_assert_not(parse_u64("12x", UINT64_MAX, &value));
+	cr_assert_not(parse_u64("12", 11, &value));
+	cr_assert(parse_size("500M", &value));
+	cr_assert_eq(value, UINT64_C(500) << 20);
+	cr_assert(parse_size("1GiB", &value));
+	cr_assert_eq(value, UINT64_C(1) << 30);
+	cr_assert_not(parse_size("99999999999T", &value));
+	cr_assert_not(parse_size("5X", &value));
+	cr_assert(parse_duration("24h", &value));
+	cr_assert_eq(value, 86400);
+	cr_assert_not(parse_duration("5mm", &value));
+}
+
+Test(text, sizes_for_people)
+{
+	char out[16];
+
+	size_format(999, out);
+	cr_assert_str_eq(out, "999 B");
+	size_format(1400000, out);
+	cr_assert_str_eq(out, "1.40 MB");
+	size_format(95123456, out);
+	cr_assert_str_eq(out, "95.1 MB");
+	size_format(UINT64_MAX, out);
+	cr_assert_str_eq(out, "18.4 EB");
+}
+
+Test(text, distance_counts_edits)
+{
+	cr_assert_eq(text_distance("verify", "verify"), 0);
+	cr_assert_eq(text_distance("verfiy", "verify"), 1);
+	cr_assert_eq(text_distance("vrify", "verify"), 1);
+	cr_assert_eq(text_distance("", "abc"), 3);
+}
+
+Test(digest, known_vector)
+{
+	char text[DIGEST_HEX_LEN + 1];
+	struct digest d;
+	struct digest running;
+	struct digest_ctx *ctx = digest_ctx_new();
+
+	digest_of(slice_str("abc"), &d);
+	digest_format(&d, text);
+	cr_assert_str_eq(text, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+	for (int i = 0; i < 2; i++) {
+		digest_ctx_reset(ctx);
+		digest_ctx_add(ctx, "a", 1);
+		digest_ctx_add(ctx, "bc", 2);
+		digest_ctx_final(ctx, &running);
+		cr_assert_arr_eq(running.bytes, d.bytes, DIGEST_LEN);
+	}
+	digest_ctx_freep(&ctx);
+}
+
+Test(json, escapes_and_nests)
+{
+	cleanup_(buf_fini) struct buf out = { 0 };
+	struct json j;
+
+	json_init(&j, &out);
+	json_object(&j);
+	json_uint_field(&j, "schema", 1);
+	json_key(&j, "list");
+	json_array(&j);
+	json_str(&j, "a\"b\\c\n\x01");
+	json_null(&j);
+	json_double(&j, 0.5, 3);
+	json_array_end(&j);
+	json_bytes_field(&j, "id", slice_of("x\xff", 2));
+	json_object_end(&j);
+	cr_assert_str_eq(buf_cstr(&out),
+			 "{\"schema\":1,\"list\":[\"a\\\"b\\\\c\\n\\u0001\",null,0.500],"
+			 "\"id\":\"x\xef\xbf\xbd\",\"id_hex\":\"78ff\"}");
+}
+
+Test(clock, formats_utc)
+{
+	char text[32];
+
+	time_format(INT64_C(1769090589) * 1000000000 + 5, false, text);
+	cr_assert_str_eq(text, "2026-01-22T14:03:09Z");
+	time_format(INT64_C(1769090589) * 1000000000 + 5, true, text);
+	cr_assert_str_eq(text, "2026-01-22T14:03:09.000000005Z");
+	time_format(-1, true, text);
+	cr_assert_str_eq(text, "1969-12-31T23:59:59.999999999Z");
+	time_format_compact(INT64_C(1769090589) * 1000000000, text);
+	cr_assert_str_eq(text, "20260122T140309Z");
+}
+
+struct tally {
+	atomic_uint seen[1000];
+};
+
+static void count_index(void *ctx, unsigned worker, size_t index)
+{
+	struct tally *tally = ctx;
+
+	(void)worker;
+	atomic_fetch_add(&tally->seen[index], 1);
+}
+
+Test(pool, every_index_once_run_after_run)
+{
+	struct pool *pool = pool_new(4);
+	struct tally tally = { 0 };
+
+	for (unsigned run = 1; run <= 50; run++) {
+		pool_run(pool, VS_COUNT(tally.seen), count_index, &tally);
+		for (size_t i = 0; i < VS_COUNT(tally.seen); i++)
+			cr_assert_eq(atomic_load(&tally.seen[i]), run);
+	}
+	pool_freep(&pool);
+	cr_assert_null(pool);
+}
