@@ -1,0 +1,3 @@
+module vsctl/tests/peers
+
+go 1.19
