@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * ops: every call of this project that changes a disk
+ *
+ * ops.c is the only file that may call open(2) for writing, write, rename, link, unlink, mkdir,
+ * chmod, fsync and their like; scripts/check-disk-calls.sh enforces it. That makes it the fault
+ * seam: a test installs a hook that is asked before each call and may fail it or end the process,
+ * and so walks through every point at which a power cut, a full disk or a kill could strike.
+ *
+ * Everything is relative to a directory descriptor and refuses to follow a symbolic link in the
+ * last part. `file/file.h` includes this header; it is part of the room's front door.
+ */
+
+enum file_op {
+	FILE_OP_CREATE,
+	FILE_OP_WRITE,
+	FILE_OP_SYNC,
+	FILE_OP_SYNC_DIR,
+	FILE_OP_RENAME,
+	FILE_OP_EXCHANGE,
+	FILE_OP_LINK,
+	FILE_OP_UNLINK,
+	FILE_OP_MKDIR,
+	FILE_OP_RMDIR,
+	FILE_OP_MODE,
+	FILE_OP_TIMES,
+	FILE_OP_TRUNCATE,
+};
+
+/*
+ * The seam. Asked before each call with what is about to happen; returns 0 to let it pass, or an
+ * errno to fail it with (a failing write may have written part of its bytes: *@partial is how many
+ * to write first). NULL, as it is outside tests, costs one comparison.
+ */
+struct file_seam {
+	int (*before)(void *ctx, enum file_op op, const char *name, size_t *partial);
+	void *ctx;
+};
+extern const struct file_seam *file_seam;
+
+/* Create a file that must not exist (VS_EBUSY when it does) for writing. *@fd is the caller's. */
+must_check_ int file_create_at(int dirfd, const char *name, uint32_t mode, int *fd,
+			       struct vs_err *err);
+
+/* Open for appending, creating it with @mode when it is not there. */
+must_check_ int file_append_at(int dirfd, const char *name, uint32_t mode, int *fd,
+			       struct vs_err *err);
+
+/* Write all of @bytes, or fail (VS_EIO with sysno ENOSPC, EDQUOT, EIO, ...). */
+must_check_ int file_write(int fd, struct slice bytes, struct vs_err *err);
+must_check_ int file_truncate(int fd, uint64_t size, struct vs_err *err);
+must_check_ int file_sync(int fd, struct vs_err *err);
+must_check_ int file_sync_dir(int dirfd, struct vs_err *err);
+
+/* Rename; an existing target is replaced only with @replace (else VS_EBUSY). Across file systems:
+ * VS_ENOTSUP. */
+must_check_ int file_rename_at(int from_dirfd, const char *from, int to_dirfd, const char *to,
+			       bool replace, struct vs_err *err);
+
+/* Swap two names in one step (renameat2 EXCHANGE); VS_ENOTSUP where the file system cannot. */
+must_check_ int file_exchange_at(int a_dirfd, const char *a, int b_dirfd, const char *b,
+				 struct vs_err *err);
+must_check_ int file_unlink_at(int dirfd, const char *name, struct vs_err *err);
+must_check_ int file_mkdir_at(int dirfd, const char *name, uint32_t mode, struct vs_err *err);
+must_check_ int file_rmdir_at(int dirfd, const char *name, struct vs_err *err);
+must_check_ int file_chmod_at(int dirfd, const char *name, uint32_t mode, struct vs_err *err);
+must_check_ int file_set_times_at(int dirfd, const char *name, int64_t modified_ns,
+				  struct vs_err *err);
+
+/*
+ * Put @bytes under @name whatever was there: temporary file in the same directory, write, fsync,
+ * rename, fsync of the directory. Killed at any instant, the old or the new content is there; a
+ * leftover `.NAME.vsctl-tmp-*` may stay, which the next call for the same name removes.
+ */
+must_check_ int file_replace_at(int dirfd, const char *name, uint32_t mode, struct slice bytes,
+				struct vs_err *err);
