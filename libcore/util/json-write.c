@@ -6,12 +6,12 @@
 
 #include <math.h>
 
-void json_init(struct json *j, struct buf *out)
+void jw_init(struct jw *j, struct buf *out)
 {
-	*j = (struct json){ .out = out };
+	*j = (struct jw){ .out = out };
 }
 
-static void before_value(struct json *j)
+static void before_value(struct jw *j)
 {
 	if (j->after_key) {
 		j->after_key = false;
@@ -23,39 +23,39 @@ static void before_value(struct json *j)
 	j->has_items[j->depth] = true;
 }
 
-static void open_level(struct json *j, bool is_object)
+static void open_level(struct jw *j, bool is_object)
 {
 	before_value(j);
-	assert(j->depth + 1 < JSON_DEPTH_MAX);
+	assert(j->depth + 1 < JW_DEPTH_MAX);
 	j->depth++;
 	j->is_object[j->depth] = is_object;
 	j->has_items[j->depth] = false;
 	buf_append_byte(j->out, is_object ? '{' : '[');
 }
 
-static void close_level(struct json *j, bool is_object)
+static void close_level(struct jw *j, bool is_object)
 {
 	assert(j->depth > 0 && j->is_object[j->depth] == is_object && !j->after_key);
 	j->depth--;
 	buf_append_byte(j->out, is_object ? '}' : ']');
 }
 
-void json_object(struct json *j)
+void jw_object(struct jw *j)
 {
 	open_level(j, true);
 }
 
-void json_object_end(struct json *j)
+void jw_object_end(struct jw *j)
 {
 	close_level(j, true);
 }
 
-void json_array(struct json *j)
+void jw_array(struct jw *j)
 {
 	open_level(j, false);
 }
 
-void json_array_end(struct json *j)
+void jw_array_end(struct jw *j)
 {
 	close_level(j, false);
 }
@@ -94,7 +94,7 @@ static void append_escaped(struct buf *out, struct slice text)
 	}
 }
 
-void json_key(struct json *j, const char *key)
+void jw_key(struct jw *j, const char *key)
 {
 	assert(j->depth > 0 && j->is_object[j->depth] && !j->after_key);
 	if (j->has_items[j->depth])
@@ -106,15 +106,15 @@ void json_key(struct json *j, const char *key)
 	j->after_key = true;
 }
 
-void json_str(struct json *j, const char *text)
+void jw_str(struct jw *j, const char *text)
 {
 	if (text)
-		json_text(j, slice_str(text));
+		jw_text(j, slice_str(text));
 	else
-		json_null(j);
+		jw_null(j);
 }
 
-void json_text(struct json *j, struct slice text)
+void jw_text(struct jw *j, struct slice text)
 {
 	before_value(j);
 	buf_append_byte(j->out, '"');
@@ -122,80 +122,80 @@ void json_text(struct json *j, struct slice text)
 	buf_append_byte(j->out, '"');
 }
 
-void json_int(struct json *j, int64_t value)
+void jw_int(struct jw *j, int64_t value)
 {
 	before_value(j);
 	buf_printf(j->out, "%" PRId64, value);
 }
 
-void json_uint(struct json *j, uint64_t value)
+void jw_uint(struct jw *j, uint64_t value)
 {
 	before_value(j);
 	buf_printf(j->out, "%" PRIu64, value);
 }
 
-void json_double(struct json *j, double value, int decimals)
+void jw_double(struct jw *j, double value, int decimals)
 {
 	if (!isfinite(value)) {
-		json_null(j);
+		jw_null(j);
 		return;
 	}
 	before_value(j);
 	buf_printf(j->out, "%.*f", decimals, value);
 }
 
-void json_float(struct json *j, float value)
+void jw_float(struct jw *j, float value)
 {
 	if (!isfinite(value)) {
-		json_null(j);
+		jw_null(j);
 		return;
 	}
 	before_value(j);
 	buf_printf(j->out, "%.9g", (double)value);
 }
 
-void json_bool(struct json *j, bool value)
+void jw_bool(struct jw *j, bool value)
 {
 	before_value(j);
 	buf_append_str(j->out, value ? "true" : "false");
 }
 
-void json_null(struct json *j)
+void jw_null(struct jw *j)
 {
 	before_value(j);
 	buf_append_str(j->out, "null");
 }
 
-void json_str_field(struct json *j, const char *key, const char *text)
+void jw_str_field(struct jw *j, const char *key, const char *text)
 {
-	json_key(j, key);
-	json_str(j, text);
+	jw_key(j, key);
+	jw_str(j, text);
 }
 
-void json_uint_field(struct json *j, const char *key, uint64_t value)
+void jw_uint_field(struct jw *j, const char *key, uint64_t value)
 {
-	json_key(j, key);
-	json_uint(j, value);
+	jw_key(j, key);
+	jw_uint(j, value);
 }
 
-void json_bool_field(struct json *j, const char *key, bool value)
+void jw_bool_field(struct jw *j, const char *key, bool value)
 {
-	json_key(j, key);
-	json_bool(j, value);
+	jw_key(j, key);
+	jw_bool(j, value);
 }
 
-void json_bytes_field(struct json *j, const char *key, struct slice bytes)
+void jw_bytes_field(struct jw *j, const char *key, struct slice bytes)
 {
 	char hex_key[64];
 	struct buf hex = { 0 };
 
-	json_key(j, key);
-	json_text(j, bytes);
+	jw_key(j, key);
+	jw_text(j, bytes);
 	if (utf8_is_valid(bytes))
 		return;
 	snprintf(hex_key, sizeof(hex_key), "%s_hex", key);
 	for (size_t i = 0; i < bytes.len; i++)
 		buf_printf(&hex, "%02x", bytes.ptr[i]);
-	json_str_field(j, hex_key, buf_cstr(&hex));
+	jw_str_field(j, hex_key, buf_cstr(&hex));
 	buf_fini(&hex);
 }

@@ -6,42 +6,42 @@
  *
  * It remembers what is open, so that commas and nesting are right by construction; closing the
  * wrong thing is a bug and asserts. Strings must be text; bytes that are not valid UTF-8 are
- * written as U+FFFD, and json_bytes_field() adds the exact bytes in hex beside them. Compact form,
+ * written as U+FFFD, and jw_bytes_field() adds the exact bytes in hex beside them. Compact form,
  * no line breaks.
  */
 
-#define JSON_DEPTH_MAX 32
+#define JW_DEPTH_MAX 32
 
-struct json {
+struct jw {
 	struct buf *out;
 	unsigned depth;
-	bool has_items[JSON_DEPTH_MAX];
-	bool is_object[JSON_DEPTH_MAX];
+	bool has_items[JW_DEPTH_MAX];
+	bool is_object[JW_DEPTH_MAX];
 	bool after_key;
 };
 
-void json_init(struct json *j, struct buf *out);
+void jw_init(struct jw *j, struct buf *out);
 
-void json_object(struct json *j);
-void json_object_end(struct json *j);
-void json_array(struct json *j);
-void json_array_end(struct json *j);
-void json_key(struct json *j, const char *key);
+void jw_object(struct jw *j);
+void jw_object_end(struct jw *j);
+void jw_array(struct jw *j);
+void jw_array_end(struct jw *j);
+void jw_key(struct jw *j, const char *key);
 
-void json_str(struct json *j, const char *text); /* NULL writes null */
-void json_text(struct json *j, struct slice text);
-void json_int(struct json *j, int64_t value);
-void json_uint(struct json *j, uint64_t value);
-void json_double(struct json *j, double value, int decimals); /* not finite: null */
-void json_float(struct json *j,
-		float value); /* the shortest form that reads back the same; not finite: null */
-void json_bool(struct json *j, bool value);
-void json_null(struct json *j);
+void jw_str(struct jw *j, const char *text); /* NULL writes null */
+void jw_text(struct jw *j, struct slice text);
+void jw_int(struct jw *j, int64_t value);
+void jw_uint(struct jw *j, uint64_t value);
+void jw_double(struct jw *j, double value, int decimals); /* not finite: null */
+void jw_float(struct jw *j,
+	      float value); /* the shortest form that reads back the same; not finite: null */
+void jw_bool(struct jw *j, bool value);
+void jw_null(struct jw *j);
 
 /* key and value in one call, for objects */
-void json_str_field(struct json *j, const char *key, const char *text);
-void json_uint_field(struct json *j, const char *key, uint64_t value);
-void json_bool_field(struct json *j, const char *key, bool value);
+void jw_str_field(struct jw *j, const char *key, const char *text);
+void jw_uint_field(struct jw *j, const char *key, uint64_t value);
+void jw_bool_field(struct jw *j, const char *key, bool value);
 
 /* "key": text, and "key_hex": all its bytes where they are not valid UTF-8. */
-void json_bytes_field(struct json *j, const char *key, struct slice bytes);
+void jw_bytes_field(struct jw *j, const char *key, struct slice bytes);

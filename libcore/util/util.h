@@ -49,6 +49,8 @@
 
 #include "util/digest.h"
 
+#include "util/json-read.h"
+
 #include "util/json-write.h"
 
 #include "util/sys.h"

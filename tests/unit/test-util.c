@@ -155,19 +155,19 @@ Test(digest, known_vector)
 Test(json, escapes_and_nests)
 {
 	cleanup_(buf_fini) struct buf out = { 0 };
-	struct json j;
+	struct jw j;
 
-	json_init(&j, &out);
-	json_object(&j);
-	json_uint_field(&j, "schema", 1);
-	json_key(&j, "list");
-	json_array(&j);
-	json_str(&j, "a\"b\\c\n\x01");
-	json_null(&j);
-	json_double(&j, 0.5, 3);
-	json_array_end(&j);
-	json_bytes_field(&j, "id", slice_of("x\xff", 2));
-	json_object_end(&j);
+	jw_init(&j, &out);
+	jw_object(&j);
+	jw_uint_field(&j, "schema", 1);
+	jw_key(&j, "list");
+	jw_array(&j);
+	jw_str(&j, "a\"b\\c\n\x01");
+	jw_null(&j);
+	jw_double(&j, 0.5, 3);
+	jw_array_end(&j);
+	jw_bytes_field(&j, "id", slice_of("x\xff", 2));
+	jw_object_end(&j);
 	cr_assert_str_eq(buf_cstr(&out),
 			 "{\"schema\":1,\"list\":[\"a\\\"b\\\\c\\n\\u0001\",null,0.500],"
 			 "\"id\":\"x\xef\xbf\xbd\",\"id_hex\":\"78ff\"}");
