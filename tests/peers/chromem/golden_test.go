@@ -5,6 +5,7 @@ package chromem
 import (
 	"bytes"
 	"encoding/json"
+	"math"
 	"os"
 	"path/filepath"
 	"testing"
@@ -73,5 +74,33 @@ func TestBytesBehindTheValueAreCounted(t *testing.T) {
 	left, err := Decode(bytes.NewReader(data), &Metadata{})
 	if err != nil || left != 5000 {
 		t.Errorf("%d bytes left, error %v", left, err)
+	}
+}
+
+func TestEncodedFilesAreThoseOfTheLibrary(t *testing.T) {
+	meta := Metadata{Name: "notes", Metadata: map[string]string{"owner": ""}}
+	doc := Document{
+		ID:        "note-1",
+		Metadata:  map[string]string{"lang": "en"},
+		Embedding: []float32{0.6, -0.8, 0, math.Float32frombits(1 << 31), math.SmallestNonzeroFloat32},
+		Content:   "Hi \u2615",
+	}
+	metaEncoder, err := NewMetadataEncoder()
+	if err != nil {
+		t.Fatal(err)
+	}
+	docEncoder, err := NewDocumentEncoder()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i < 2; i++ { // what comes first must not differ from what follows
+		file, err := metaEncoder.Append(nil, meta)
+		if err != nil || !bytes.Equal(file, goldenFile(t, MetadataFile)) {
+			t.Errorf("metadata is % x, error %v", file, err)
+		}
+		file, err = docEncoder.Append(nil, doc)
+		if err != nil || !bytes.Equal(file, goldenFile(t, Hash(doc.ID))) {
+			t.Errorf("document is % x, error %v", file, err)
+		}
 	}
 }
