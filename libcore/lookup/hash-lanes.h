@@ -137,8 +137,8 @@ LANE_FN static inline void lanes_load(lanes w[16], const struct hash_block *bloc
 }
 
 /* What struct hash_kernel calls finish, for exactly LANE_COUNT blocks. */
-LANE_FN static inline void lanes_finish_group(const uint32_t start[8],
-					      const struct hash_block *blocks, uint32_t *out)
+LANE_FN static void lanes_finish_group(const uint32_t start[8], const struct hash_block *blocks,
+				       uint32_t *out)
 {
 	lanes s[8], w[16];
 
