@@ -264,6 +264,75 @@ must_check_ int chromem_pack(enum chromem_compression c, struct slice gob, struc
  */
 void chromem_doc_digest(struct digest_ctx *ctx, const struct chromem_doc *doc, struct digest *out);
 
+/* ---- names that documents speak for (contextd.c) ---- */
+
+/*
+ * contextd, the service whose outage made this tool, composes collection names from the owner, the
+ * project and the kind of record, and puts the same facts into the metadata of every document. So a
+ * document without its collection still tells a few names that the collection may have had. Such a
+ * name is a guess: it counts only where its hash is the directory's.
+ */
+enum contextd_rule {
+	CONTEXTD_INTENDED,   /* a document that names its collection itself */
+	CONTEXTD_PROJECT,    /* <project>_<kind> */
+	CONTEXTD_REPOSITORY, /* <owner>_<project>_codebase */
+	CONTEXTD_SCOPED,     /* remediations_{org,team,project}_... */
+	CONTEXTD_CONVERSATIONS,
+	CONTEXTD_FIXED,  /* one name whatever the document says */
+	CONTEXTD_ROUTER, /* org_<kind>, <team>_<kind>, <team>_<project>_<kind> */
+	CONTEXTD_OLDER,  /* what early versions wrote: parts as they come, nothing shortened */
+};
+
+/* Values of metadata longer than this compose nothing. */
+#define CONTEXTD_VALUE_MAX 1024
+#define CONTEXTD_NAME_MAX 64
+#define CONTEXTD_NAME_CAP (3 * CONTEXTD_VALUE_MAX)
+
+/*
+ * Walks the names that one document's metadata compose. Borrows the metadata; allocates nothing.
+ * A name may come more than once, by different rules.
+ */
+struct contextd_names {
+	struct slice project[3]; /* project_id and the last parts of the paths; distinct */
+	size_t project_count;
+	struct slice path[2]; /* absolute paths */
+	size_t path_count;
+	struct slice tenant, team, intended; /* len 0: not given */
+	size_t row, variant, kind;           /* the next combination */
+	size_t len;
+	char text[CONTEXTD_NAME_CAP];
+};
+
+struct contextd_name {
+	struct slice name; /* in the iterator, until its next use */
+	enum contextd_rule rule;
+};
+
+void contextd_names_init(struct contextd_names *it, const struct chromem_pair *metadata,
+			 size_t count);
+bool contextd_names_next(struct contextd_names *it, struct contextd_name *out);
+
+const char *contextd_rule_name(enum contextd_rule rule); /* "project", "router", ... */
+
+/* What a document is, as far as the keys of its metadata tell. */
+enum contextd_kind {
+	CONTEXTD_KIND_UNKNOWN,
+	CONTEXTD_KIND_MEMORY, /* the keys of memories; several other kinds have the same */
+	CONTEXTD_KIND_CHECKPOINT,
+	CONTEXTD_KIND_REMEDIATION,
+	CONTEXTD_KIND_CODEBASE,
+};
+
+enum contextd_kind contextd_kind_of(const struct chromem_pair *metadata, size_t count);
+const char *contextd_kind_name(enum contextd_kind kind); /* "codebase"; NULL for UNKNOWN */
+
+/* May a collection of this name hold such documents? Only a clear no is false. */
+bool contextd_kind_fits(enum contextd_kind kind, struct slice name);
+
+/* The value of @key, which must be there and not empty; false otherwise. */
+bool chromem_pairs_find(const struct chromem_pair *pairs, size_t count, const char *key,
+			struct slice *out);
+
 /* ---- the whole store, visited (scan.c) ---- */
 
 /* One top-level entry of the store. */
