@@ -4,7 +4,7 @@
 # check-disk-calls.sh [ARCHIVE]: finds what it is there to find, in sources and in objects; the last
 # cases are the project itself and ARCHIVE, its compiled library.
 set -u
-source=${SOURCE_ROOT:?}
+source=$(cd "$(dirname "$0")/../.." && pwd)
 . "$source/tests/meta/tap.sh"
 script=$source/scripts/check-disk-calls.sh
 

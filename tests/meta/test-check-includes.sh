@@ -4,7 +4,7 @@
 # check-includes.sh finds what it is there to find: each case puts one violation into a small tree that
 # has none, and expects exactly that line. The last case is the project itself.
 set -u
-source=${SOURCE_ROOT:?}
+source=$(cd "$(dirname "$0")/../.." && pwd)
 . "$source/tests/meta/tap.sh"
 
 # A tree that keeps every rule, with what looks like a violation and is not one.

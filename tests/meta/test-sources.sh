@@ -4,7 +4,7 @@
 # What holds for every file that is kept: licences, scripts and pages that their checkers accept, and
 # nothing that only makes sense on the machine where it was written.
 set -u
-source=${SOURCE_ROOT:?}
+source=$(cd "$(dirname "$0")/../.." && pwd)
 . "$source/tests/meta/tap.sh"
 cd "$source" || exit 1
 
@@ -57,7 +57,7 @@ pages_pass_mandoc() {
     [ ${#files[@]} -gt 0 ] || return
     # A manual of one project has no operating system in its footer; SEE ALSO may name pages of others.
     said=$(mandoc -Tlint -Wstyle "${files[@]}" 2>&1 |
-        grep -vE 'STYLE: (referenced manual not found|Mdocdate|operating system|RCS id missing)')
+        grep -vE 'outdated mandoc.db|STYLE: (referenced manual not found|Mdocdate|operating system|RCS id missing)')
     [ -z "$said" ] || { echo "$said" && false; }
 }
 

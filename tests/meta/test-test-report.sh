@@ -3,7 +3,7 @@
 #
 # test-report counts right, and no failure gets past it: it decides what scripts/test says.
 set -u
-source=${SOURCE_ROOT:?}
+source=$(cd "$(dirname "$0")/../.." && pwd)
 . "$source/tests/meta/tap.sh"
 
 # log RESULT NAME STDOUT: one test as meson records it, beside one of every suite that must exist.

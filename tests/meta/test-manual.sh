@@ -1,0 +1,75 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# The manual says what the tables say: problem codes with their severity, effect and remedy, and the
+# bytes of the example files.
+set -u
+source=$(cd "$(dirname "$0")/../.." && pwd)
+. "$source/tests/meta/tap.sh"
+cd "$source" || exit 1
+problems=man/vsctl-problems.7
+store=tests/data/chromem/healthy-example/store/ab5aa970
+
+# "code error refused quarantine-document" for each row of the table.
+table() {
+    sed -nE 's/^PROBLEM\([A-Z0-9_]+, "([a-z0-9-]+)", SEV_([A-Z]+), EFFECT_([A-Z]+), REMEDY_([A-Z_]+),.*/\1 \2 \3 \4/p' \
+        libcore/check/problems.def | awk '{ gsub("_", "-", $4); print $1, tolower($2), tolower($3), tolower($4) }'
+}
+
+# The same from the page: ".It Sy code Pq error , refused , quarantine document".
+page() {
+    sed -nE 's/^\.It Sy ([a-z0-9-]+) Pq ([a-z]+) , ([a-z]+) , ([a-z -]+)$/\1 \2 \3|\4/p' "$problems" |
+        tr ' |' '- ' | sed -E 's/^(.*)-([a-z]+)-([a-z]+) ([a-z-]+)$/\1 \2 \3 \4/'
+}
+
+table_is_read_whole() {
+    [ "$(table | wc -l)" -eq "$(grep -c '^PROBLEM(' libcore/check/problems.def)" ] && [ "$(table | wc -l)" -gt 50 ]
+}
+
+every_problem_has_its_paragraph() {
+    diff <(table | LC_ALL=C sort) <(page | LC_ALL=C sort)
+}
+
+# A heading alone explains nothing.
+paragraphs_have_text() {
+    awk '
+        /^\.It Sy / || /^\.El/ { if (code != "" && text < 50) { print code ": " text " letters"; bad = 1 } }
+        /^\.It Sy / { code = $3; text = 0; next }
+        /^\.El/ { code = "" }
+        !/^\./ { text += length($0) }
+        END { exit bad }' "$problems"
+}
+
+every_remedy_is_explained() {
+    local remedy bad=0
+    for remedy in $(table | awk '$4 != "none" { print $4 }' | sort -u); do
+        grep -qx "\.It ${remedy//-/ }" "$problems" || { echo "$remedy" && bad=1; }
+    done
+    return $bad
+}
+
+# The n-th annotated listing of vsctl-chromem(5) as plain hex, each line's offset checked on the way.
+listing() {
+    awk -v want="$1" '
+        /^\.Bd -literal$/ { n++ }
+        /^\.Ed/ { inside = 0 }
+        n == want && /^[0-9a-f][0-9a-f]  / {
+            if ($1 != sprintf("%02x", at)) { print "offset " $1 " should be " sprintf("%02x", at) }
+            for (rest = substr($0, 5); rest ~ /^[0-9a-f][0-9a-f]( |$)/; rest = substr(rest, 4)) {
+                printf "%s", substr(rest, 1, 2)
+                at++
+            }
+        }' man/vsctl-chromem.5
+}
+
+bytes_are_those_of_the_file() {
+    diff <(listing "$1") <(od -An -v -tx1 "$store/$2" | tr -d ' \n')
+}
+
+check "the problem table is read whole" table_is_read_whole
+check "every problem has its paragraph and no paragraph lacks a problem" every_problem_has_its_paragraph
+check "paragraphs have text" paragraphs_have_text
+check "every remedy is explained" every_remedy_is_explained
+check "the metadata file byte by byte" bytes_are_those_of_the_file 1 00000000.gob
+check "the document byte by byte" bytes_are_those_of_the_file 2 ea503d89.gob
+finish
