@@ -72,3 +72,7 @@ must_check_ int file_stat_fd(int fd, struct file_info *out, struct vs_err *err);
  */
 must_check_ int file_read_at(int dirfd, const char *name, enum file_flags flags, uint64_t limit,
 			     struct buf *out, enum file_type *type, struct vs_err *err);
+
+#include "file/lock.h"
+
+#include "file/ops.h"

@@ -76,3 +76,6 @@ must_check_ int file_set_times_at(int dirfd, const char *name, int64_t modified_
  */
 must_check_ int file_replace_at(int dirfd, const char *name, uint32_t mode, struct slice bytes,
 				struct vs_err *err);
+
+/* Remove what a killed file_replace_at() of @name may have left; nothing there is fine. */
+must_check_ int file_remove_leftover_at(int dirfd, const char *name, struct vs_err *err);

@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Every call that changes a disk, each behind the fault seam.
+ *
+ * Nothing here retries or hides a failure: what the system refuses is the caller's to report. The
+ * exceptions are EINTR, and a short write, which is continued.
+ */
+
+#include "file/file.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+
+const struct file_seam *file_seam;
+
+/* Ask the seam; false means that errno says why the call is to fail. */
+static bool allowed(enum file_op op, const char *name)
+{
+	size_t partial = 0;
+	int sysno;
+
+	if (!file_seam)
+		return true;
+	sysno = file_seam->before(file_seam->ctx, op, name, &partial);
+	errno = sysno;
+	return sysno == 0;
+}
+
+int file_create_at(int dirfd, const char *name, uint32_t mode, int *fd, struct vs_err *err)
+{
+	int opened = -1;
+
+	if (allowed(FILE_OP_CREATE, name))
+		opened = openat(dirfd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+				mode);
+	if (opened < 0 && errno == EEXIST)
+		return vs_fail(err, VS_EBUSY, "%s: is there already", name);
+	if (opened < 0)
+		return vs_fail_errno(err, "cannot create %s", name);
+	*fd = opened;
+	return 0;
+}
+
+int file_append_at(int dirfd, const char *name, uint32_t mode, int *fd, struct vs_err *err)
+{
+	int opened = -1;
+
+	if (allowed(FILE_OP_CREATE, name))
+		opened = openat(dirfd, name, O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC,
+				mode);
+	if (opened < 0)
+		return vs_fail_errno(err, "cannot open %s for writing", name);
+	*fd = opened;
+	return 0;
+}
+
+/* Write part of @bytes; the seam may cut it short and fail afterwards, as a full disk does. */
+static ssize_t write_some(int fd, struct slice bytes)
+{
+	size_t partial = 0;
+	int sysno = 0;
+	ssize_t n;
+
+	if (file_seam)
+		sysno = file_seam->before(file_seam->ctx, FILE_OP_WRITE, "", &partial);
+	if (sysno != 0) {
+		if (partial > 0 && write(fd, bytes.ptr, VS_MIN(partial, bytes.len)) < 0)
+			return -1;
+		errno = sysno;
+		return -1;
+	}
+	do {
+		n = write(fd, bytes.ptr, VS_MIN(bytes.len, (size_t)SSIZE_MAX));
+	} while (n < 0 && errno == EINTR);
+	return n;
+}
+
+int file_write(int fd, struct slice bytes, struct vs_err *err)
+{
+	while (bytes.len > 0) {
+		ssize_t n = write_some(fd, bytes);
+
+		if (n < 0)
+			return vs_fail_errno(err, "cannot write");
+		bytes.ptr += n;
+		bytes.len -= (size_t)n;
+	}
+	return 0;
+}
+
+int file_truncate(int fd, uint64_t size, struct vs_err *err)
+{
+	if (size > INT64_MAX)
+		return vs_fail(err, VS_ELIMIT, "a file of %" PRIu64 " bytes", size);
+	if (!allowed(FILE_OP_TRUNCATE, "") || ftruncate(fd, (off_t)size) < 0)
+		return vs_fail_errno(err, "cannot set the size");
+	return 0;
+}
+
+int file_sync(int fd, struct vs_err *err)
+{
+	if (!allowed(FILE_OP_SYNC, "") || fsync(fd) < 0)
+		return vs_fail_errno(err, "cannot sync");
+	return 0;
+}
+
+int file_sync_dir(int dirfd, struct vs_err *err)
+{
+	/* Some file systems cannot sync a directory and say EINVAL; they have nothing to make
+	 * durable there. */
+	if (!allowed(FILE_OP_SYNC_DIR, "") || (fsync(dirfd) < 0 && errno != EINVAL))
+		return vs_fail_errno(err, "cannot sync a directory");
+	return 0;
+}
+
+int file_rename_at(int from_dirfd, const char *from, int to_dirfd, const char *to, bool replace,
+		   struct vs_err *err)
+{
+	int r = -1;
+
+	if (allowed(FILE_OP_RENAME, from)) {
+		r = renameat2(from_dirfd, from, to_dirfd, to, replace ? 0 : RENAME_NOREPLACE);
+		/* File systems without the flag: look first. The lock keeps our own kind out
+		 * meanwhile. */
+		if (r < 0 && errno == EINVAL && !replace) {
+			if (faccessat(to_dirfd, to, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+				errno = EEXIST;
+			else if (errno == ENOENT)
+				r = renameat(from_dirfd, from, to_dirfd, to);
+		}
+	}
+	if (r == 0)
+		return 0;
+	if (errno == EEXIST || errno == ENOTEMPTY)
+		return vs_fail(err, VS_EBUSY, "%s: is there already", to);
+	if (errno == EXDEV)
+		return vs_fail(err, VS_ENOTSUP, "%s and %s are on different file systems", from,
+			       to);
+	return vs_fail_errno(err, "cannot rename %s to %s", from, to);
+}
+
+int file_exchange_at(int a_dirfd, const char *a, int b_dirfd, const char *b, struct vs_err *err)
+{
+	if (allowed(FILE_OP_EXCHANGE, a) && renameat2(a_dirfd, a, b_dirfd, b, RENAME_EXCHANGE) == 0)
+		return 0;
+	if (errno == EINVAL || errno == ENOSYS)
+		return vs_fail(err, VS_ENOTSUP, "the file system cannot exchange %s and %s", a, b);
+	return vs_fail_errno(err, "cannot exchange %s and %s", a, b);
+}
+
+int file_unlink_at(int dirfd, const char *name, struct vs_err *err)
+{
+	if (!allowed(FILE_OP_UNLINK, name) || unlinkat(dirfd, name, 0) < 0)
+		return vs_fail_errno(err, "cannot remove %s", name);
+	return 0;
+}
+
+int file_mkdir_at(int dirfd, const char *name, uint32_t mode, struct vs_err *err)
+{
+	if (allowed(FILE_OP_MKDIR, name) && mkdirat(dirfd, name, mode) == 0)
+		return 0;
+	if (errno == EEXIST)
+		return vs_fail(err, VS_EBUSY, "%s: is there already", name);
+	return vs_fail_errno(err, "cannot make directory %s", name);
+}
+
+int file_rmdir_at(int dirfd, const char *name, struct vs_err *err)
+{
+	if (!allowed(FILE_OP_RMDIR, name) || unlinkat(dirfd, name, AT_REMOVEDIR) < 0)
+		return vs_fail_errno(err, "cannot remove directory %s", name);
+	return 0;
+}
+
+int file_chmod_at(int dirfd, const char *name, uint32_t mode, struct vs_err *err)
+{
+	struct stat st;
+
+	/* There is no chmod that stops at a symbolic link, so look first. */
+	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return vs_fail_errno(err, "%s", name);
+	if (S_ISLNK(st.st_mode))
+		return vs_fail(err, VS_ENOTSUP, "%s: is a symbolic link", name);
+	if (!allowed(FILE_OP_MODE, name) || fchmodat(dirfd, name, mode, 0) < 0)
+		return vs_fail_errno(err, "cannot set the mode of %s", name);
+	return 0;
+}
+
+int file_set_times_at(int dirfd, const char *name, int64_t modified_ns, struct vs_err *err)
+{
+	int64_t seconds = modified_ns / 1000000000;
+	int64_t fraction = modified_ns % 1000000000;
+	struct timespec times[2] = { { .tv_nsec = UTIME_OMIT } };
+
+	if (fraction < 0) {
+		fraction += 1000000000;
+		seconds--;
+	}
+	times[1].tv_sec = (time_t)seconds;
+	times[1].tv_nsec = (long)fraction;
+	if (!allowed(FILE_OP_TIMES, name) || utimensat(dirfd, name, times, AT_SYMLINK_NOFOLLOW) < 0)
+		return vs_fail_errno(err, "cannot set the time of %s", name);
+	return 0;
+}
+
+/* Write and sync @name, which does not exist yet. */
+static int create_whole(int dirfd, const char *name, uint32_t mode, struct slice bytes,
+			struct vs_err *err)
+{
+	cleanup_(file_closep) int fd = -1;
+	int r;
+
+	r = file_create_at(dirfd, name, mode, &fd, err);
+	if (r < 0)
+		return r;
+	r = file_write(fd, bytes, err);
+	/* The mode given is meant exactly, whatever the umask takes away on creation. */
+	if (r == 0 && (!allowed(FILE_OP_MODE, name) || fchmod(fd, mode) < 0))
+		r = vs_fail_errno(err, "cannot set the mode");
+	if (r == 0)
+		r = file_sync(fd, err);
+	return r < 0 ? vs_err_in(err, "%s", name) : 0;
+}
+
+static int leftover_name(const char *name, char tmp[NAME_MAX + 1], struct vs_err *err)
+{
+	if (snprintf(tmp, NAME_MAX + 1, ".%s.vsctl-tmp", name) > NAME_MAX)
+		return vs_fail(err, VS_EUSAGE, "%s: name too long to be replaced safely", name);
+	return 0;
+}
+
+int file_remove_leftover_at(int dirfd, const char *name, struct vs_err *err)
+{
+	char tmp[NAME_MAX + 1];
+	int r;
+
+	r = leftover_name(name, tmp, err);
+	if (r < 0)
+		return r;
+	if (faccessat(dirfd, tmp, F_OK, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT)
+		return 0;
+	return file_unlink_at(dirfd, tmp, err);
+}
+
+int file_replace_at(int dirfd, const char *name, uint32_t mode, struct slice bytes,
+		    struct vs_err *err)
+{
+	char tmp[NAME_MAX + 1];
+	struct vs_err ignored = { 0 };
+	int r;
+
+	r = leftover_name(name, tmp, err);
+	if (r == 0)
+		r = file_remove_leftover_at(dirfd, name, err);
+	if (r < 0)
+		return r;
+	r = create_whole(dirfd, tmp, mode, bytes, err);
+	if (r == 0)
+		r = file_rename_at(dirfd, tmp, dirfd, name, true, err);
+	if (r == 0)
+		return file_sync_dir(dirfd, err);
+	(void)!file_unlink_at(dirfd, tmp, &ignored);
+	return r;
+}
