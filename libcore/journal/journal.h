@@ -87,6 +87,13 @@ must_check_ int journal_apply(struct journal *j, struct vs_err *err);
 must_check_ int journal_commit(struct journal *j, struct vs_err *err);
 must_check_ int journal_abort(struct journal *j, struct vs_err *err);
 
+/*
+ * Digest of what @path holds: of a file's bytes, of a directory's whole tree (names, kinds, modes,
+ * contents), of where a link points. Returns 1, 0 when nothing is there, or negative.
+ */
+must_check_ int journal_look(int store_dirfd, const char *path, struct digest *out,
+			     struct vs_err *err);
+
 /* ---- past and unfinished runs (scan.c, undo.c) ---- */
 
 struct journal_run_info {
@@ -117,6 +124,9 @@ must_check_ int journal_recover(int state_dirfd, int store_dirfd,
  * next run ends it. @run NULL: the newest done one.
  */
 must_check_ int journal_undo(int state_dirfd, int store_dirfd, const char *run, struct vs_err *err);
+
+/* Remove the oldest ended runs beyond the newest @keep, which can then no longer be taken back. */
+must_check_ int journal_prune(int state_dirfd, size_t keep, struct vs_err *err);
 
 /* The steps of a run, for showing them. */
 struct journal_step_info {

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * What the files of this room share: steps, the states they lead between, and the run's record.
+ */
+
+#include "journal/journal.h"
+
+#define JOURNAL_DIR "journal"
+#define JOURNAL_RECORD "run.jsonl"
+#define JOURNAL_RECORD_MAX (UINT64_C(256) << 20)
+#define JOURNAL_STEPS_MAX 4000000u
+#define JOURNAL_TREE_DEPTH_MAX 16
+#define JOURNAL_FILE_MAX (UINT64_C(1) << 32)
+
+/* What a path holds: nothing, a file, or a directory, by content. */
+enum node_kind {
+	NODE_ABSENT,
+	NODE_FILE,
+	NODE_DIRECTORY,
+	NODE_LINK, /* its digest is of where it points */
+	NODE_OTHER,
+};
+
+struct node {
+	enum node_kind kind;
+	uint32_t mode;
+	int64_t modified_ns;  /* kept to be given back, never compared */
+	struct digest digest; /* of a file's bytes; of a directory's whole tree: names, kinds,
+				 modes, contents */
+};
+
+bool node_equal(const struct node *a, const struct node *b);
+
+/* Look at @path below @dirfd; a missing parent is NODE_ABSENT too. Symbolic links in the middle are
+ * refused. */
+must_check_ int node_look(int dirfd, const char *path, struct node *out, struct vs_err *err);
+
+/* The same without reading content: digest stays zero. */
+must_check_ int node_glance(int dirfd, const char *path, struct node *out, struct vs_err *err);
+
+/*
+ * A step leads @path from @before to @after and, for MOVE and EXCHANGE, @to from @to_before to
+ * @to_after. Of a made directory only the existence is compared, since later steps fill it.
+ */
+struct step {
+	enum step_kind kind;
+	char *path;
+	char *to;
+	struct node before, after;
+	struct node to_before, to_after;
+	struct buf content; /* WRITE, until staged */
+	bool has_old;       /* <n>.old holds what was there */
+};
+
+/*
+ * Is the content at @want compared, or only that it is there and its mode? Steps before and after
+ * one that makes, empties or only changes the mode of a directory may change what is in it.
+ */
+bool step_compares_content(const struct step *step, const struct node *want);
+
+struct journal {
+	int state_dirfd;
+	int store_dirfd;
+	int dirfd; /* of journal/<run> */
+	char run[128];
+	char *command;
+	char *header_line;
+	struct step *steps;
+	size_t count, cap;
+	enum run_state state;
+	bool is_taking_back;
+	bool is_prepared;
+};
+
+/* Open the directory that holds the last part of @path, without following a link; *@name points
+ * into @path. */
+must_check_ int journal_open_parent(int dirfd, const char *path, int *parent, const char **name,
+				    struct vs_err *err);
+
+/* record.c */
+void record_format_step(const struct step *step, size_t number, struct buf *out);
+must_check_ int record_load(struct journal **out, int state_dirfd, int store_dirfd, const char *run,
+			    struct vs_err *err);
+must_check_ int record_append_state(struct journal *j, const char *state, struct vs_err *err);
+
+/* apply.c: from whatever state a kill has left, to all steps done, or to none. */
+must_check_ int journal_forward(struct journal *j, struct vs_err *err);
+must_check_ int journal_back(struct journal *j, struct vs_err *err);
+
+/* How many steps have been applied; VS_EFORMAT when the store is in no state that this run knows.
+ */
+must_check_ int journal_progress(struct journal *j, size_t *applied, struct vs_err *err);

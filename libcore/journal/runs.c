@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Past and unfinished runs: listed, ended, taken back. */
+
+#include "journal/journal-private.h"
+
+#include <fcntl.h>
+
+struct run_names {
+	char **names;
+	size_t count, cap;
+};
+
+static void run_names_fini(struct run_names *n)
+{
+	for (size_t i = 0; i < n->count; i++)
+		free(n->names[i]);
+	free(n->names);
+}
+
+static int add_run(void *ctx, const char *name, enum file_type type, struct vs_err *err)
+{
+	struct run_names *n = ctx;
+
+	(void)err;
+	if (name[0] == '.' || (type != FILE_DIRECTORY && type != FILE_UNKNOWN))
+		return 0;
+	n->names = vs_grow(n->names, &n->cap, n->count + 1, sizeof(*n->names));
+	n->names[n->count++] = vs_strdup(name);
+	return 0;
+}
+
+static int compare_runs(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* The runs in the order of their names, which is that of their times. *@dirfd is the journal's
+ * directory. */
+static int load_names(int state_dirfd, struct run_names *out, int *dirfd, struct vs_err *err)
+{
+	int r;
+
+	r = file_open_dir(state_dirfd, JOURNAL_DIR, FILE_NO_FOLLOW, dirfd, err);
+	if (r == VS_ENOENT)
+		return 0;
+	if (r == 0)
+		r = file_list(*dirfd, add_run, out, err);
+	if (r == 0 && out->count > 0)
+		qsort(out->names, out->count, sizeof(*out->names), compare_runs);
+	return r;
+}
+
+/* Was the run prepared, that is, does its record have its name? */
+static int is_prepared(int journal_dirfd, const char *run, bool *out, struct vs_err *err)
+{
+	cleanup_(file_closep) int fd = -1;
+	struct file_info info;
+	int r;
+
+	r = file_open_dir(journal_dirfd, run, FILE_NO_FOLLOW, &fd, err);
+	if (r == 0)
+		r = file_stat_at(fd, JOURNAL_RECORD, FILE_NO_FOLLOW, &info, err);
+	if (r < 0 && r != VS_ENOENT)
+		return r;
+	*out = r == 0;
+	return 0;
+}
+
+static int remove_entry(void *ctx, const char *name, enum file_type type, struct vs_err *err)
+{
+	(void)type;
+	return file_unlink_at(*(int *)ctx, name, err);
+}
+
+/* A run that never began, or one that is old enough to go: its directory holds plain files only. */
+static int remove_run(int journal_dirfd, const char *run, struct vs_err *err)
+{
+	cleanup_(file_closep) int fd = -1;
+	int r;
+
+	r = file_open_dir(journal_dirfd, run, FILE_NO_FOLLOW, &fd, err);
+	if (r == 0)
+		r = file_list(fd, remove_entry, &fd, err);
+	if (r == 0)
+		r = file_rmdir_at(journal_dirfd, run, err);
+	return r < 0 ? vs_err_in(err, "run %s", run) : 0;
+}
+
+static int64_t run_time(const char *run)
+{
+	struct tm tm = { 0 };
+
+	if (!strptime(run, "%Y%m%dT%H%M%SZ", &tm))
+		return 0;
+	return (int64_t)timegm(&tm) * 1000000000;
+}
+
+int journal_list(int state_dirfd, struct journal_run_info **runs, size_t *count, struct vs_err *err)
+{
+	cleanup_(run_names_fini) struct run_names names = { 0 };
+	cleanup_(file_closep) int dirfd = -1;
+	struct journal_run_info *list;
+	size_t found = 0;
+	int r;
+
+	r = load_names(state_dirfd, &names, &dirfd, err);
+	if (r < 0)
+		return r;
+	list = vs_alloc_array(names.count, sizeof(*list));
+	for (size_t i = 0; i < names.count; i++) {
+		cleanup_(journal_freep) struct journal *j = NULL;
+		bool prepared;
+
+		r = is_prepared(dirfd, names.names[i], &prepared, err);
+		if (r == 0 && !prepared)
+			continue;
+		if (r == 0)
+			r = record_load(&j, state_dirfd, -1, names.names[i], err);
+		if (r < 0) {
+			journal_list_free(list, found);
+			return r;
+		}
+		list[found++] = (struct journal_run_info){
+			.run = vs_strdup(j->run),
+			.command = vs_strdup(j->command),
+			.state = j->state,
+			.steps = j->count,
+			.time_ns = run_time(j->run),
+		};
+	}
+	*runs = list;
+	*count = found;
+	return 0;
+}
+
+void journal_list_free(struct journal_run_info *runs, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		free(runs[i].run);
+		free(runs[i].command);
+	}
+	free(runs);
+}
+
+static void say(void (*report)(void *ctx, const char *text), void *ctx, const char *what,
+		const struct journal *j)
+{
+	char text[256];
+
+	snprintf(text, sizeof(text), "%s run %s (%s)", what, j->run, j->command);
+	report(ctx, text);
+}
+
+/* Forward where the store is in a state that the run knows, else back. */
+static int end_run(struct journal *j, void (*report)(void *ctx, const char *text), void *ctx,
+		   struct vs_err *err)
+{
+	struct vs_err why = { 0 };
+	int r;
+
+	if (!j->is_taking_back && journal_forward(j, &why) == 0) {
+		r = journal_commit(j, err);
+		if (r == 0)
+			say(report, ctx, "finished", j);
+		return r;
+	}
+	r = journal_abort(j, err);
+	if (r == 0)
+		say(report, ctx, "took back unfinished", j);
+	return r < 0 ? vs_err_in(
+			       err,
+			       "run %s (%s) is unfinished and can be neither finished nor taken back",
+			       j->run, j->command)
+		     : 0;
+}
+
+int journal_recover(int state_dirfd, int store_dirfd, void (*report)(void *ctx, const char *text),
+		    void *ctx, struct vs_err *err)
+{
+	cleanup_(run_names_fini) struct run_names names = { 0 };
+	cleanup_(file_closep) int dirfd = -1;
+	int ended = 0;
+	int r;
+
+	r = load_names(state_dirfd, &names, &dirfd, err);
+	for (size_t i = 0; r == 0 && i < names.count; i++) {
+		cleanup_(journal_freep) struct journal *j = NULL;
+		bool prepared = false;
+
+		r = is_prepared(dirfd, names.names[i], &prepared, err);
+		if (r == 0 && !prepared) {
+			r = remove_run(dirfd, names.names[i], err);
+			continue;
+		}
+		if (r == 0)
+			r = record_load(&j, state_dirfd, store_dirfd, names.names[i], err);
+		if (r < 0 || j->state != RUN_PREPARED)
+			continue;
+		r = end_run(j, report, ctx, err);
+		ended += r == 0;
+	}
+	return r < 0 ? r : ended;
+}
+
+int journal_prune(int state_dirfd, size_t keep, struct vs_err *err)
+{
+	struct journal_run_info *runs = NULL;
+	cleanup_(file_closep) int dirfd = -1;
+	size_t count = 0;
+	size_t excess;
+	int r;
+
+	r = journal_list(state_dirfd, &runs, &count, err);
+	if (r < 0)
+		return r;
+	if (count > 0)
+		r = file_open_dir(state_dirfd, JOURNAL_DIR, FILE_NO_FOLLOW, &dirfd, err);
+	excess = count > keep ? count - keep : 0;
+	for (size_t i = 0; r == 0 && i < count && excess > 0; i++) {
+		if (runs[i].state == RUN_PREPARED)
+			continue;
+		r = remove_run(dirfd, runs[i].run, err);
+		excess--;
+	}
+	journal_list_free(runs, count);
+	return r;
+}
+
+/* The newest run that is done, for undo without a name. */
+static int newest_done(int state_dirfd, char **out, struct vs_err *err)
+{
+	struct journal_run_info *runs = NULL;
+	size_t count = 0;
+	int r;
+
+	r = journal_list(state_dirfd, &runs, &count, err);
+	if (r < 0)
+		return r;
+	*out = NULL;
+	for (size_t i = count; i > 0 && !*out; i--) {
+		if (runs[i - 1].state == RUN_DONE)
+			*out = vs_strdup(runs[i - 1].run);
+	}
+	journal_list_free(runs, count);
+	return *out ? 0 : vs_fail(err, VS_ENOENT, "there is no run to take back");
+}
+
+/* Is @path, or something below it, the business of a step after @index? Then its state is that
+ * step's to compare. */
+static bool touched_later(const struct journal *j, size_t index, const char *path)
+{
+	size_t len = strlen(path);
+
+	for (size_t i = index + 1; i < j->count; i++) {
+		const char *others[] = { j->steps[i].path, j->steps[i].to };
+
+		for (size_t k = 0; k < VS_COUNT(others); k++) {
+			if (others[k] && strncmp(others[k], path, len) == 0 &&
+			    (others[k][len] == '\0' || others[k][len] == '/'))
+				return true;
+		}
+	}
+	return false;
+}
+
+static int compare_end_state(struct journal *j, const struct step *step, const char *path,
+			     const struct node *want, struct vs_err *err)
+{
+	bool with_content = step_compares_content(step, want);
+	struct node now = { 0 };
+	bool same;
+	int r;
+
+	r = with_content ? node_look(j->store_dirfd, path, &now, err)
+			 : node_glance(j->store_dirfd, path, &now, err);
+	if (r < 0)
+		return r;
+	same = with_content ? node_equal(&now, want)
+			    : now.kind == want->kind && now.mode == want->mode;
+	if (!same)
+		return vs_fail(err, VS_EFORMAT,
+			       "%s: has changed since run %s, so it is not taken back", path,
+			       j->run);
+	return 0;
+}
+
+static int check_end_state(struct journal *j, struct vs_err *err)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < j->count; i++) {
+		const struct step *step = &j->steps[i];
+
+		/* A directory that was made and filled goes only when it is empty again, which
+		 * rmdir itself sees to. */
+		if (step->kind != STEP_MKDIR && !touched_later(j, i, step->path))
+			r = compare_end_state(j, step, step->path, &step->after, err);
+		if (r == 0 && step->to && !touched_later(j, i, step->to))
+			r = compare_end_state(j, step, step->to, &step->to_after, err);
+	}
+	return r;
+}
+
+int journal_undo(int state_dirfd, int store_dirfd, const char *run, struct vs_err *err)
+{
+	cleanup_(journal_freep) struct journal *j = NULL;
+	cleanup_(vs_freep) char *newest = NULL;
+	int r = 0;
+
+	if (!run)
+		r = newest_done(state_dirfd, &newest, err);
+	if (r == 0)
+		r = record_load(&j, state_dirfd, store_dirfd, run ? run : newest, err);
+	if (r < 0)
+		return r;
+	if (j->state != RUN_DONE)
+		return vs_fail(err, VS_EUSAGE, "run %s has been taken back already", j->run);
+	r = check_end_state(j, err);
+	return r < 0 ? r : journal_abort(j, err);
+}
+
+int journal_steps(int state_dirfd, const char *run,
+		  void (*fn)(void *ctx, const struct journal_step_info *step), void *ctx,
+		  struct vs_err *err)
+{
+	cleanup_(journal_freep) struct journal *j = NULL;
+	int r;
+
+	r = record_load(&j, state_dirfd, -1, run, err);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < j->count; i++) {
+		struct journal_step_info info = { j->steps[i].kind, j->steps[i].path,
+						  j->steps[i].to };
+
+		fn(ctx, &info);
+	}
+	return 0;
+}

@@ -1,0 +1,372 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Building a run: steps with the states they lead between, contents staged beside the record. Until
+ * the record gets its name nothing has begun, and journal_recover() removes what is left of a run
+ * that never did.
+ */
+
+#include "journal/journal-private.h"
+
+#include <fcntl.h>
+
+static const char hex_digits[] = "0123456789abcdef";
+
+/* Four digits that tell runs of one second apart. */
+static void run_suffix(char out[5])
+{
+	uint64_t mix = (uint64_t)clock_elapsed_ns() ^ ((uint64_t)getpid() << 20);
+
+	mix *= UINT64_C(0x9e3779b97f4a7c15);
+	for (int i = 0; i < 4; i++)
+		out[i] = hex_digits[(mix >> (48 + 4 * i)) & 15];
+	out[4] = '\0';
+}
+
+static void format_header(struct journal *j, const struct journal_header *head)
+{
+	struct buf out = { 0 };
+	char when[32];
+	struct jw w;
+
+	time_format(head->time_ns, false, when);
+	jw_init(&w, &out);
+	jw_object(&w);
+	jw_uint_field(&w, "schema", 1);
+	jw_str_field(&w, "run", j->run);
+	jw_str_field(&w, "command", head->command);
+	jw_key(&w, "argv");
+	jw_array(&w);
+	for (const char *const *arg = head->argv; arg && *arg; arg++)
+		jw_str(&w, *arg);
+	jw_array_end(&w);
+	jw_str_field(&w, "time", when);
+	jw_str_field(&w, "plan_digest", head->plan_digest);
+	/* The number of steps is not known yet: the line is finished when the run is prepared. */
+	j->header_line = buf_take_str(&out);
+}
+
+int journal_begin(struct journal **out, int state_dirfd, int store_dirfd,
+		  const struct journal_header *head, struct vs_err *err)
+{
+	cleanup_(journal_freep) struct journal *j = vs_alloc(sizeof(*j));
+	cleanup_(file_closep) int above = -1;
+	char when[32];
+	char suffix[5];
+	int r;
+
+	*j = (struct journal){ .state_dirfd = state_dirfd,
+			       .store_dirfd = store_dirfd,
+			       .dirfd = -1 };
+	time_format_compact(head->time_ns, when);
+	run_suffix(suffix);
+	snprintf(j->run, sizeof(j->run), "%s-%.64s-%s", when, head->command, suffix);
+	j->command = vs_strdup(head->command);
+	format_header(j, head);
+	r = file_mkdir_at(state_dirfd, JOURNAL_DIR, 0700, err);
+	if (r < 0 && r != VS_EBUSY)
+		return r;
+	r = file_open_dir(state_dirfd, JOURNAL_DIR, FILE_NO_FOLLOW, &above, err);
+	if (r == 0)
+		r = file_mkdir_at(above, j->run, 0700, err);
+	if (r == 0)
+		r = file_open_dir(above, j->run, FILE_NO_FOLLOW, &j->dirfd, err);
+	if (r < 0)
+		return vs_err_in(err, "run %s", j->run);
+	*out = VS_TAKE(j);
+	return 0;
+}
+
+void journal_freep(struct journal **j_)
+{
+	struct journal *j = *j_;
+
+	if (!j)
+		return;
+	for (size_t i = 0; i < j->count; i++) {
+		free(j->steps[i].path);
+		free(j->steps[i].to);
+		buf_fini(&j->steps[i].content);
+	}
+	free(j->steps);
+	free(j->command);
+	free(j->header_line);
+	file_closep(&j->dirfd);
+	free(j);
+	*j_ = NULL;
+}
+
+const char *journal_run(const struct journal *j)
+{
+	return j->run;
+}
+
+/* A new step whose paths are looked at now. The step is the journal's from here on. */
+static int add_step(struct journal *j, enum step_kind kind, const char *path, const char *to,
+		    struct step **out, struct vs_err *err)
+{
+	struct step *step;
+	int r;
+
+	assert(!j->is_prepared);
+	if (j->count >= JOURNAL_STEPS_MAX)
+		return vs_fail(err, VS_ELIMIT, "a plan of more than %u steps", JOURNAL_STEPS_MAX);
+	j->steps = vs_grow(j->steps, &j->cap, j->count + 1, sizeof(*j->steps));
+	step = &j->steps[j->count++];
+	*step = (struct step){ .kind = kind,
+			       .path = vs_strdup(path),
+			       .to = to ? vs_strdup(to) : NULL };
+	r = node_look(j->store_dirfd, path, &step->before, err);
+	if (r == 0 && to)
+		r = node_look(j->store_dirfd, to, &step->to_before, err);
+	*out = step;
+	return r;
+}
+
+/*
+ * A step that changes nothing must not be in a run: its outcome would always be there, and
+ * journal_progress() would take all steps before it for done.
+ */
+static void drop_step_without_effect(struct journal *j)
+{
+	struct step *step = &j->steps[j->count - 1];
+
+	if (!node_equal(&step->before, &step->after))
+		return;
+	free(step->path);
+	buf_fini(&step->content);
+	j->count--;
+}
+
+static int must_be(const struct node *node, enum node_kind kind, const char *path,
+		   struct vs_err *err)
+{
+	if (node->kind == kind)
+		return 0;
+	if (kind == NODE_ABSENT)
+		return vs_fail(err, VS_EBUSY, "%s: is there already", path);
+	if (node->kind == NODE_ABSENT)
+		return vs_fail(err, VS_ENOENT, "%s: is not there", path);
+	return vs_fail(err, VS_EUSAGE, "%s: is not a %s", path,
+		       kind == NODE_FILE ? "file" : "directory");
+}
+
+int journal_add_write(struct journal *j, const char *path, uint32_t mode, struct slice bytes,
+		      struct vs_err *err)
+{
+	struct step *step;
+	int r;
+
+	r = add_step(j, STEP_WRITE, path, NULL, &step, err);
+	if (r < 0)
+		return r;
+	if (step->before.kind != NODE_ABSENT && step->before.kind != NODE_FILE)
+		return vs_fail(err, VS_EUSAGE, "%s: is not a file", path);
+	step->has_old = step->before.kind == NODE_FILE;
+	step->after = (struct node){ .kind = NODE_FILE, .mode = mode };
+	digest_of(bytes, &step->after.digest);
+	buf_append(&step->content, bytes.ptr, bytes.len);
+	drop_step_without_effect(j);
+	return 0;
+}
+
+int journal_add_remove(struct journal *j, const char *path, struct vs_err *err)
+{
+	struct step *step;
+	int r;
+
+	r = add_step(j, STEP_REMOVE, path, NULL, &step, err);
+	if (r == 0)
+		r = must_be(&step->before, NODE_FILE, path, err);
+	if (r < 0)
+		return r;
+	step->has_old = true;
+	return 0;
+}
+
+int journal_add_move(struct journal *j, const char *from, const char *to, struct vs_err *err)
+{
+	struct step *step;
+	int r;
+
+	r = add_step(j, STEP_MOVE, from, to, &step, err);
+	if (r == 0 && step->before.kind == NODE_ABSENT)
+		return vs_fail(err, VS_ENOENT, "%s: is not there", from);
+	if (r == 0)
+		r = must_be(&step->to_before, NODE_ABSENT, to, err);
+	if (r < 0)
+		return r;
+	step->to_after = step->before;
+	return 0;
+}
+
+int journal_add_exchange(struct journal *j, const char *a, const char *b, struct vs_err *err)
+{
+	struct step *step;
+	int r;
+
+	r = add_step(j, STEP_EXCHANGE, a, b, &step, err);
+	if (r < 0)
+		return r;
+	if (step->before.kind == NODE_ABSENT || step->to_before.kind == NODE_ABSENT)
+		return vs_fail(err, VS_ENOENT, "%s: is not there",
+			       step->before.kind == NODE_ABSENT ? a : b);
+	step->after = step->to_before;
+	step->to_after = step->before;
+	return 0;
+}
+
+int journal_add_mkdir(struct journal *j, const char *path, uint32_t mode, struct vs_err *err)
+{
+	struct step *step;
+	int r;
+
+	r = add_step(j, STEP_MKDIR, path, NULL, &step, err);
+	if (r == 0)
+		r = must_be(&step->before, NODE_ABSENT, path, err);
+	if (r < 0)
+		return r;
+	step->after = (struct node){ .kind = NODE_DIRECTORY, .mode = mode };
+	return 0;
+}
+
+int journal_add_rmdir(struct journal *j, const char *path, struct vs_err *err)
+{
+	struct step *step;
+	int r;
+
+	r = add_step(j, STEP_RMDIR, path, NULL, &step, err);
+	return r < 0 ? r : must_be(&step->before, NODE_DIRECTORY, path, err);
+}
+
+int journal_add_mode(struct journal *j, const char *path, uint32_t mode, struct vs_err *err)
+{
+	struct step *step;
+	int r;
+
+	r = add_step(j, STEP_MODE, path, NULL, &step, err);
+	if (r < 0)
+		return r;
+	if (step->before.kind != NODE_FILE && step->before.kind != NODE_DIRECTORY)
+		return vs_fail(err, VS_EUSAGE, "%s: neither a file nor a directory", path);
+	step->after = step->before;
+	step->after.mode = mode;
+	drop_step_without_effect(j);
+	return 0;
+}
+
+static int stage_bytes(struct journal *j, size_t number, const char *suffix, struct slice bytes,
+		       struct vs_err *err)
+{
+	cleanup_(file_closep) int fd = -1;
+	char name[32];
+	int r;
+
+	snprintf(name, sizeof(name), "%zu.%s", number, suffix);
+	r = file_create_at(j->dirfd, name, 0600, &fd, err);
+	if (r == 0)
+		r = file_write(fd, bytes, err);
+	if (r == 0)
+		r = file_sync(fd, err);
+	return r < 0 ? vs_err_in(err, "run %s: %s", j->run, name) : 0;
+}
+
+/* Keep what a step will replace or remove; it must still be what it was when the step was added. */
+static int stage_old(struct journal *j, const struct step *step, size_t number, struct vs_err *err)
+{
+	cleanup_(buf_fini) struct buf old = { 0 };
+	cleanup_(file_closep) int parent = -1;
+	const char *name;
+	struct digest digest;
+	int r;
+
+	r = journal_open_parent(j->store_dirfd, step->path, &parent, &name, err);
+	if (r == 0)
+		r = file_read_at(parent, name, FILE_NO_FOLLOW, JOURNAL_FILE_MAX, &old, NULL, err);
+	if (r < 0)
+		return r;
+	digest_of(buf_slice(&old), &digest);
+	if (r > 0 || memcmp(digest.bytes, step->before.digest.bytes, DIGEST_LEN) != 0)
+		return vs_fail(err, VS_EBUSY, "%s: changed while the change was prepared",
+			       step->path);
+	return stage_bytes(j, number, "old", buf_slice(&old), err);
+}
+
+static int stage_step(struct journal *j, struct step *step, size_t number, struct vs_err *err)
+{
+	int r = 0;
+
+	if (step->kind == STEP_WRITE)
+		r = stage_bytes(j, number, "new", buf_slice(&step->content), err);
+	if (r == 0 && step->has_old)
+		r = stage_old(j, step, number, err);
+	buf_fini(&step->content);
+	return r;
+}
+
+static int write_record(struct journal *j, struct vs_err *err)
+{
+	cleanup_(buf_fini) struct buf text = { 0 };
+	cleanup_(file_closep) int above = -1;
+	int r;
+
+	buf_printf(&text, "%s,\"steps\":%zu}\n", j->header_line, j->count);
+	for (size_t i = 0; i < j->count; i++)
+		record_format_step(&j->steps[i], i + 1, &text);
+	r = file_open_dir(j->state_dirfd, JOURNAL_DIR, FILE_NO_FOLLOW, &above, err);
+	/* The directories above must be durable before the record can be. */
+	if (r == 0)
+		r = file_sync_dir(j->state_dirfd, err);
+	if (r == 0)
+		r = file_sync_dir(above, err);
+	if (r == 0)
+		r = file_replace_at(j->dirfd, JOURNAL_RECORD, 0600, buf_slice(&text), err);
+	return r < 0 ? vs_err_in(err, "run %s", j->run) : 0;
+}
+
+int journal_apply(struct journal *j, struct vs_err *err)
+{
+	struct vs_err again = { 0 };
+	int r = 0;
+
+	assert(!j->is_prepared);
+	for (size_t i = 0; i < j->count && r == 0; i++)
+		r = stage_step(j, &j->steps[i], i + 1, err);
+	if (r == 0)
+		r = write_record(j, err);
+	if (r < 0)
+		return r;
+	j->is_prepared = true;
+	r = journal_forward(j, err);
+	if (r == 0)
+		return 0;
+	if (journal_abort(j, &again) < 0) {
+		vs_err_in(err, "run %s is unfinished (taking it back failed: %s)", j->run,
+			  again.text);
+		return err->status;
+	}
+	return r;
+}
+
+int journal_commit(struct journal *j, struct vs_err *err)
+{
+	int r = record_append_state(j, "done", err);
+
+	if (r == 0)
+		j->state = RUN_DONE;
+	return r;
+}
+
+int journal_abort(struct journal *j, struct vs_err *err)
+{
+	int r;
+
+	r = record_append_state(j, "taking-back", err);
+	if (r == 0)
+		r = journal_back(j, err);
+	if (r == 0)
+		r = record_append_state(j, "taken-back", err);
+	if (r == 0)
+		j->state = RUN_TAKEN_BACK;
+	return r;
+}

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * A run with every kind of step, failed and killed at each of its disk calls: afterwards the store
+ * is as before or as after, and undo gives back the tree that was there.
+ */
+
+#include "fault.h"
+#include "journal/journal-private.h"
+
+#include <criterion/criterion.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+struct scene {
+	char root[64];
+	int store;
+	int state;
+};
+
+static void put(int dirfd, const char *path, const char *text)
+{
+	int fd = openat(dirfd, path, O_WRONLY | O_CREAT | O_TRUNC, 0644);
+
+	cr_assert_geq(fd, 0, "%s", path);
+	cr_assert_eq(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+	close(fd);
+}
+
+static void scene_make(struct scene *s)
+{
+	char command[160];
+
+	if (s->root[0] != '\0') {
+		close(s->store);
+		close(s->state);
+		snprintf(command, sizeof(command), "rm -rf '%s'", s->root);
+		cr_assert_eq(system(command), 0);
+	}
+	snprintf(s->root, sizeof(s->root), "/tmp/vsctl-journal-XXXXXX");
+	cr_assert_not_null(mkdtemp(s->root));
+	s->store = open(s->root, O_RDONLY | O_DIRECTORY);
+	cr_assert_eq(mkdirat(s->store, "state", 0700), 0);
+	s->state = openat(s->store, "state", O_RDONLY | O_DIRECTORY);
+	close(s->store);
+	s->store = openat(s->state, "..", O_RDONLY | O_DIRECTORY);
+	cr_assert_eq(mkdirat(s->store, "store", 0700), 0);
+	close(s->store);
+	s->store = openat(s->state, "../store", O_RDONLY | O_DIRECTORY);
+	cr_assert_eq(mkdirat(s->store, "aaaa", 0700), 0);
+	cr_assert_eq(mkdirat(s->store, "bbbb", 0700), 0);
+	cr_assert_eq(mkdirat(s->store, "gone", 0755), 0);
+	put(s->store, "aaaa/one", "first");
+	put(s->store, "aaaa/two", "second");
+	put(s->store, "bbbb/three", "third");
+	put(s->store, "bbbb/four", "fourth");
+	put(s->store, "swap-a", "a");
+	put(s->store, "swap-b", "b");
+}
+
+static void scene_end(struct scene *s)
+{
+	char command[160];
+
+	snprintf(command, sizeof(command), "rm -rf '%s'", s->root);
+	cr_assert_eq(system(command), 0);
+	close(s->store);
+	close(s->state);
+}
+
+static void tree_digest(struct scene *s, struct digest *out)
+{
+	struct vs_err err = { 0 };
+	struct node node = { 0 };
+
+	cr_assert_eq(node_look(s->state, "../store", &node, &err), VS_EUSAGE);
+	{
+		int root = open(s->root, O_RDONLY | O_DIRECTORY);
+
+		cr_assert_eq(node_look(root, "store", &node, &err), 0, "%s", err.text);
+		close(root);
+	}
+	*out = node.digest;
+}
+
+static int change_everything(void *ctx)
+{
+	static const char *const argv[] = { "vsctl", "test", NULL };
+	struct journal_header head = { .command = "test",
+				       .argv = argv,
+				       .time_ns = INT64_C(1769090589000000000) };
+	struct scene *s = ctx;
+	cleanup_(journal_freep) struct journal *j = NULL;
+	struct vs_err err = { 0 };
+
+	if (journal_begin(&j, s->state, s->store, &head, &err) < 0 ||
+	    journal_add_mkdir(j, ".quarantine", 0700, &err) < 0 ||
+	    journal_add_move(j, "aaaa", ".quarantine/aaaa", &err) < 0 ||
+	    journal_add_write(j, ".quarantine/aaaa.json", 0600, slice_str("{}"), &err) < 0 ||
+	    journal_add_write(j, "bbbb/three", 0640, slice_str("third, rewritten"), &err) < 0 ||
+	    journal_add_remove(j, "bbbb/four", &err) < 0 ||
+	    journal_add_exchange(j, "swap-a", "swap-b", &err) < 0 ||
+	    journal_add_mode(j, "bbbb", 0750, &err) < 0 || journal_add_rmdir(j, "gone", &err) < 0 ||
+	    journal_apply(j, &err) < 0 || journal_commit(j, &err) < 0)
+		return -1;
+	return 0;
+}
+
+static void say_nothing(void *ctx, const char *text)
+{
+	(void)text;
+	++*(unsigned *)ctx;
+}
+
+static void recover(struct scene *s)
+{
+	struct vs_err err = { 0 };
+	unsigned told = 0;
+	int ended;
+
+	ended = journal_recover(s->state, s->store, say_nothing, &told, &err);
+	cr_assert_geq(ended, 0, "%s", err.text);
+	cr_assert_eq((int)told, ended);
+	cr_assert_eq(journal_recover(s->state, s->store, say_nothing, &told, &err), 0,
+		     "nothing is left to be ended");
+}
+
+static bool same(const struct digest *a, const struct digest *b)
+{
+	return memcmp(a->bytes, b->bytes, DIGEST_LEN) == 0;
+}
+
+static void old_and_new(struct scene *s, struct digest *old, struct digest *new)
+{
+	scene_make(s);
+	tree_digest(s, old);
+	cr_assert_eq(change_everything(s), 0);
+	tree_digest(s, new);
+	cr_assert_not(same(old, new));
+}
+
+Test(journal, undo_gives_the_old_tree_back)
+{
+	struct scene s = { 0 };
+	struct digest old, new, now;
+	struct vs_err err = { 0 };
+
+	old_and_new(&s, &old, &new);
+	cr_assert_eq(journal_undo(s.state, s.store, NULL, &err), 0, "%s", err.text);
+	tree_digest(&s, &now);
+	cr_assert(same(&now, &old));
+	cr_assert_eq(journal_undo(s.state, s.store, NULL, &err), VS_ENOENT,
+		     "it is taken back once only");
+	scene_end(&s);
+}
+
+Test(journal, undo_refuses_what_has_changed_since)
+{
+	struct scene s = { 0 };
+	struct digest old, new, before, now;
+	struct vs_err err = { 0 };
+
+	old_and_new(&s, &old, &new);
+	put(s.store, "bbbb/three", "edited by somebody");
+	tree_digest(&s, &before);
+	cr_assert_eq(journal_undo(s.state, s.store, NULL, &err), VS_EFORMAT);
+	cr_assert_not_null(strstr(err.text, "bbbb/three"), "%s", err.text);
+	tree_digest(&s, &now);
+	cr_assert(same(&now, &before), "nothing may have happened");
+	scene_end(&s);
+}
+
+Test(journal, old_or_new_at_every_fault)
+{
+	struct scene s = { 0 };
+	struct digest old, new, now;
+	unsigned points = 0;
+
+	old_and_new(&s, &old, &new);
+	for (enum fault_mode mode = FAULT_EIO; mode < FAULT_MODES_; mode++) {
+		for (unsigned n = 1;; n++) {
+			enum fault_outcome outcome;
+
+			scene_make(&s);
+			outcome = fault_run(n, mode, change_everything, &s);
+			if (outcome == FAULT_NOT_REACHED)
+				break;
+			points++;
+			recover(&s);
+			tree_digest(&s, &now);
+			cr_assert(same(&now, &old) || same(&now, &new),
+				  "neither old nor new: call %u, %s", n, fault_mode_name(mode));
+			if (outcome == FAULT_SURVIVED)
+				cr_assert(same(&now, &new), "reported success: call %u", n);
+		}
+	}
+	cr_log_info("%u fault points", points);
+	cr_assert_gt(points, 150);
+	scene_end(&s);
+}
+
+static int take_back(void *ctx)
+{
+	struct scene *s = ctx;
+	struct vs_err err = { 0 };
+
+	return journal_undo(s->state, s->store, NULL, &err);
+}
+
+Test(journal, undo_itself_at_every_fault)
+{
+	struct scene s = { 0 };
+	struct digest old, new, now;
+
+	old_and_new(&s, &old, &new);
+	for (enum fault_mode mode = FAULT_EIO; mode < FAULT_MODES_; mode++) {
+		for (unsigned n = 1;; n++) {
+			enum fault_outcome outcome;
+
+			scene_make(&s);
+			cr_assert_eq(change_everything(&s), 0);
+			outcome = fault_run(n, mode, take_back, &s);
+			recover(&s);
+			tree_digest(&s, &now);
+			cr_assert(same(&now, &old) || same(&now, &new),
+				  "neither old nor new: call %u, %s", n, fault_mode_name(mode));
+			if (outcome == FAULT_NOT_REACHED)
+				break;
+		}
+	}
+	scene_end(&s);
+}
+
+Test(journal, a_run_that_meets_a_stranger_state_is_left_alone)
+{
+	struct scene s = { 0 };
+	struct vs_err err = { 0 };
+	unsigned told = 0;
+
+	scene_make(&s);
+	/* Killed in the middle, and then somebody changes a file that the run had still to replace.
+	 */
+	for (unsigned n = 1;; n++) {
+		struct journal_run_info *runs = NULL;
+		size_t count = 0;
+		bool is_halfway;
+
+		scene_make(&s);
+		cr_assert_neq(fault_run(n, FAULT_KILL, change_everything, &s), FAULT_NOT_REACHED);
+		cr_assert_eq(journal_list(s.state, &runs, &count, &err), 0, "%s", err.text);
+		is_halfway = count == 1 && faccessat(s.store, ".quarantine/aaaa", F_OK, 0) == 0;
+		journal_list_free(runs, count);
+		if (is_halfway)
+			break;
+	}
+	put(s.store, "bbbb/three", "edited by somebody");
+	put(s.store, ".quarantine/aaaa/one", "edited too");
+	cr_assert_lt(journal_recover(s.state, s.store, say_nothing, &told, &err), 0);
+	cr_assert_eq(told, 0);
+	scene_end(&s);
+}
