@@ -7,54 +7,50 @@
  *	findings or a request -> plan -> shown by --dry-run -> confirmed -> journal -> applied ->
  *verified -> audited
  *
- * A planner is pure: it reads the store and makes a plan, a list of reversible actions each with
- *what it loses. The same plan is printed, stored as a file, and applied. A new writing command adds
- *a planner (recover.c, quarantine.c, fixes.c), never a new way to write: plan_apply() is the only
- *one.
+ * A planner is pure: it reads the store and makes a plan, a list of reversible actions. The same
+ *plan is printed, stored as a file, and applied. A new writing command adds a planner (recover.c,
+ *quarantine.c, fixes.c), never a new way to write: session_apply() is the only one.
  */
 
+#include "audit/audit.h"
 #include "check/check.h"
 #include "file/file.h"
 #include "journal/journal.h"
 #include "store/store.h"
 #include "util/util.h"
 
-enum action_kind {
-	ACTION_WRITE_METADATA,        /* path: the metadata file; content in the plan */
-	ACTION_REWRITE_DOCUMENT,      /* path: decoded and encoded again */
-	ACTION_RENAME,                /* path -> to, inside a collection */
-	ACTION_QUARANTINE_COLLECTION, /* path: directory -> to: .quarantine/<name> with a sidecar
-					 beside it */
-	ACTION_QUARANTINE_DOCUMENT,   /* path: file -> to, with a sidecar that keeps what could be
-					 salvaged */
-	ACTION_RELEASE,               /* path: .quarantine/... -> to */
-	ACTION_PURGE, /* path: .quarantine/...: removed for good; names the copy that holds it */
-	ACTION_SET_MODE,
-};
+/* ---- plans (plan.c) ---- */
 
-/* What an action takes away for good, or hides from the application, if anything. */
+/* What an action takes away, if anything. Whatever it is, the journal or the quarantine keeps a
+ * copy. */
 enum loss {
 	LOSS_NOTHING,
 	LOSS_INDEX,     /* can be computed again */
-	LOSS_DOCUMENTS, /* documents leave the store (into quarantine) */
+	LOSS_DOCUMENTS, /* documents leave the store, into quarantine */
 };
 
+const char *loss_name(enum loss loss); /* "nothing", "index", "documents" */
+
+/* One reversible step of a plan, with what a person needs to judge it. */
 struct action {
-	enum action_kind kind;
+	enum step_kind kind;
+	char *what;   /* "write-metadata", "quarantine-document", "make-directory": for people and
+			 scripts */
+	char *path;   /* relative to the store */
+	char *to;     /* MOVE and EXCHANGE */
+	char *detail; /* one sentence; NULL for steps that only serve another */
+	char *reason; /* the problem code that asked for it; NULL when a person did */
+	char *collection; /* directory; NULL when it concerns no collection */
 	enum loss loss;
-	char *path;
-	char *to;           /* NULL where there is none */
-	char *detail;       /* one sentence for people */
-	char *reason;       /* problem code that asked for it, or the command */
-	uint32_t mode;      /* SET_MODE */
-	struct buf content; /* of files to write */
-	/* What it was made from: applying refuses when this has changed. Digest of the file, or of
-	 * the directory's tree. */
-	bool has_before;
+	uint32_t mode;      /* WRITE, MKDIR, MODE */
+	struct buf content; /* WRITE */
+	/* What it was made from. Applying refuses when it has changed. */
+	bool is_stamped;
+	bool was_there;
 	struct digest before;
 };
 
-/* A problem that the plan leaves alone, and why. */
+/* A problem that a plan leaves alone, and why. */
 struct plan_leftover {
 	char *code;
 	char *path;
@@ -65,13 +61,153 @@ struct plan_leftover {
 struct plan {
 	char *command;
 	struct action *actions;
-	size_t action_count, action_cap;
+	size_t count, cap;
 	struct plan_leftover *leftovers;
 	size_t leftover_count, leftover_cap;
 };
 
 void plan_fini(struct plan *plan);
 
-/* A plan as a file (JSON, vsctl-plan schema), both ways. Loading checks every field and limit. */
+/*
+ * Add an action; texts are copied, NULL stays NULL. The returned one is valid until the next is
+ * added; its content is the caller's to fill.
+ */
+struct action *plan_add(struct plan *plan, enum step_kind kind, const char *what, const char *path,
+			const char *to);
+void plan_leave(struct plan *plan, const char *code, const char *path, const char *why,
+		const char *fix);
+
+/* Does the plan have an action of this kind on this path already? */
+bool plan_has(const struct plan *plan, enum step_kind kind, const char *path);
+
+/* Record what each action finds now, so that applying it later can tell whether that has changed.
+ */
+must_check_ int plan_stamp(struct plan *plan, int store_dirfd, struct vs_err *err);
+
+/* A plan as a file, both ways. Loading checks every field; what is not a plan of this schema fails
+ * with VS_EFORMAT. */
 void plan_format(const struct plan *plan, const char *store_path, struct buf *out);
-must_check_ int plan_load(struct plan *out, struct slice json, struct vs_err *err);
+must_check_ int plan_parse(struct plan *out, struct slice json, struct vs_err *err);
+
+/* ---- sessions (session.c) ---- */
+
+struct session_opts {
+	const char *command;
+	const char *const *argv;
+	const char *state_path; /* NULL: the store's path with ".vsctl" behind it */
+	bool is_dry_run;        /* nothing is locked, recovered or created, save the audit record */
+	bool force;             /* go on although something seems to use the store */
+	uint64_t lock_wait_s;
+	const struct vs_clock *clock;
+	void (*note)(
+		void *ctx,
+		const char *text); /* told to the user: unfinished runs ended, what was looked at */
+	void *note_ctx;
+};
+
+/*
+ * A session: the state directory, the lock, and the promise that no unfinished run is about. Owned.
+ *
+ * Opening one makes the state directory, takes the lock (VS_EBUSY names the holder), ends what an
+ * earlier process left unfinished, and looks for users of the store (VS_EBUSY says which, unless
+ * forced). A state directory inside the store is refused with VS_EUSAGE.
+ */
+struct session;
+must_check_ int session_open(struct session **out, const struct store *store,
+			     const struct session_opts *opts, struct vs_err *err);
+void session_closep(struct session **s);
+int session_state_dirfd(const struct session *s);
+const char *session_state_path(const struct session *s);
+const char *session_store_path(const struct session *s); /* absolute */
+
+/* The state directory's path for a store, as session_open() would choose it. Owned by the caller.
+ */
+must_check_ int state_path_for(const char *store_path, const char *state_path, char **out,
+			       struct vs_err *err);
+
+struct apply_result {
+	char run[128];               /* of the journal; "" when there was nothing to do */
+	struct check_summary before; /* of the whole store */
+	struct check_summary after;
+	bool is_taken_back; /* verification failed and everything is as it was */
+};
+
+/*
+ * Apply a plan: compare with what it was made from (VS_EBUSY names what has changed), journal,
+ * apply, verify the store at the full level, audit. When verification finds an error that was not
+ * there before, or the reason of an action still there, the run is taken back and this fails with
+ * VS_EFORMAT.
+ */
+must_check_ int session_apply(struct session *s, const struct plan *plan,
+			      const struct check_request *check, struct apply_result *out,
+			      struct vs_err *err);
+
+/* Take an applied run back (NULL: the newest), audited like everything else. */
+must_check_ int session_undo(struct session *s, const char *run, struct vs_err *err);
+
+/* One audit record for what changes nothing: a dry run, a cancelled or refused command. */
+must_check_ int session_record(struct session *s, enum audit_phase phase, int exit_status,
+			       const char *message, struct vs_err *err);
+
+/* ---- who is using the store (inuse.c) ---- */
+
+/*
+ * Processes that have a file of @store_path open, name it in their command line or environment
+ * (other than our own ancestors, and variables that only remember directories), or run in it.
+ * Returns 1 and describes the first in
+ * @who, 0 when there is none. What cannot be looked at (other users' processes) counts in *@unseen.
+ * The library keeps no file open, so 0 is no proof.
+ */
+must_check_ int inuse_find(const char *store_path, char *who, size_t size, unsigned *unseen,
+			   struct vs_err *err);
+
+/* ---- planners ---- */
+
+/* quarantine.c: whole collections, or single files, with a sidecar that says what, why and with
+ * which digests. */
+struct quarantine_file {
+	const char *name;    /* in the collection's directory */
+	const char *reason;  /* a problem code; may be NULL */
+	const char *message; /* may be NULL */
+	bool is_document;    /* then what decodes of it goes into the sidecar */
+};
+
+struct quarantine_request {
+	const char *collection; /* directory */
+	const char *name;       /* the collection's, where known */
+	const char *reason;     /* a problem code, or a sentence of the operator's; may be NULL */
+	const char *message;
+	const struct quarantine_file *files; /* none: the whole collection */
+	size_t file_count;
+	int64_t time_ns;
+};
+must_check_ int plan_quarantine(struct plan *plan, const struct store *store,
+				const struct quarantine_request *req, struct vs_err *err);
+
+/* fixes.c: everything among @findings that has one safe answer; the rest is left, with the reason.
+ */
+struct fixes_request {
+	const char *const *only; /* problem codes; NULL for all */
+	int64_t time_ns;
+	/* Find the name of a collection whose metadata are lost. 1: found (owned *@name); 0: none
+	 * or several. */
+	int (*find_name)(void *ctx, const char *collection, char **name, char **evidence,
+			 struct vs_err *err);
+	void *find_name_ctx;
+};
+must_check_ int plan_fixes(struct plan *plan, const struct store *store,
+			   const struct check_request *check, const struct fixes_request *req,
+			   struct vs_err *err);
+
+/* recover.c: a metadata file written anew; what was in its place goes into quarantine. */
+struct recover_request {
+	const char *collection; /* directory, or an item of the quarantine */
+	struct slice name;
+	const struct chromem_pair *metadata;
+	size_t metadata_count;
+	const char *evidence;
+	bool force_name; /* although its hash is not the directory */
+	int64_t time_ns;
+};
+must_check_ int plan_recover(struct plan *plan, const struct store *store,
+			     const struct recover_request *req, struct vs_err *err);

@@ -1,0 +1,442 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Sessions: from a plan to a changed, verified and recorded store. The order is always the same:
+ * lock, end what was unfinished, look for users, compare with what the plan was made from, record
+ * the intent, journal and apply, verify, commit or take back, record the outcome.
+ */
+
+#include "repair/repair.h"
+
+#include <fcntl.h>
+#include <limits.h>
+
+#define JOURNAL_RUNS_KEPT 50
+
+struct session {
+	const struct store *store;
+	struct session_opts opts;
+	char *state_path;
+	char store_path[PATH_MAX]; /* absolute */
+	int state_dirfd;
+	struct file_lock lock;
+};
+
+int state_path_for(const char *store_path, const char *state_path, char **out, struct vs_err *err)
+{
+	size_t len = strlen(store_path);
+	struct buf text = { 0 };
+
+	if (state_path) {
+		*out = vs_strdup(state_path);
+		return 0;
+	}
+	while (len > 1 && store_path[len - 1] == '/')
+		len--;
+	if (len == 0 || (len == 1 && store_path[0] == '/'))
+		return vs_fail(err, VS_EUSAGE,
+			       "%s has no place beside it for state: give --state DIR", store_path);
+	buf_append(&text, store_path, len);
+	buf_append_str(&text, ".vsctl");
+	*out = buf_take_str(&text);
+	return 0;
+}
+
+/* The absolute form of a path whose last part need not exist yet. */
+static int absolute(const char *path, char out[PATH_MAX], struct vs_err *err)
+{
+	char parent[PATH_MAX];
+	const char *slash = strrchr(path, '/');
+	const char *last = slash ? slash + 1 : path;
+	size_t len;
+
+	if (realpath(path, out))
+		return 0;
+	if (errno != ENOENT)
+		return vs_fail_errno(err, "%s", path);
+	snprintf(parent, sizeof(parent), "%.*s", slash ? (int)(slash - path) : 1,
+		 slash ? path : ".");
+	if (!realpath(slash == path ? "/" : parent, out))
+		return vs_fail_errno(err, "%s", parent);
+	len = strlen(out);
+	if (snprintf(out + len, PATH_MAX - len, "/%s", last) >= (int)(PATH_MAX - len))
+		return vs_fail(err, VS_EUSAGE, "%s: path too long", path);
+	return 0;
+}
+
+/* State inside the store would be copied, restored and quarantined with it. */
+static int refuse_inside(const struct session *s, struct vs_err *err)
+{
+	char state[PATH_MAX];
+	size_t len = strlen(s->store_path);
+	int r;
+
+	r = absolute(s->state_path, state, err);
+	if (r < 0)
+		return r;
+	if (strncmp(state, s->store_path, len) == 0 && (state[len] == '/' || state[len] == '\0'))
+		return vs_fail(
+			err, VS_EUSAGE,
+			"state directory %s is inside the store: give --state a place outside it",
+			s->state_path);
+	return 0;
+}
+
+static int open_state(struct session *s, struct vs_err *err)
+{
+	int r;
+
+	r = refuse_inside(s, err);
+	if (r < 0)
+		return r;
+	r = file_open_dir(AT_FDCWD, s->state_path, FILE_FOLLOW, &s->state_dirfd, err);
+	if (r != VS_ENOENT)
+		return r;
+	r = file_mkdir_at(AT_FDCWD, s->state_path, 0700, err);
+	return r < 0 ? r
+		     : file_open_dir(AT_FDCWD, s->state_path, FILE_FOLLOW, &s->state_dirfd, err);
+}
+
+static void note(const struct session *s, const char *text)
+{
+	if (s->opts.note)
+		s->opts.note(s->opts.note_ctx, text);
+}
+
+static void note_recovered(void *ctx, const char *text)
+{
+	struct session *s = ctx;
+	struct vs_err err = { 0 };
+
+	note(s, text);
+	if (session_record(s, AUDIT_RECOVERED, 0, text, &err) < 0)
+		note(s, err.text);
+}
+
+static int refuse_users(struct session *s, struct vs_err *err)
+{
+	char who[256];
+	char text[320];
+	unsigned unseen = 0;
+	int r;
+
+	r = inuse_find(s->store_path, who, sizeof(who), &unseen, err);
+	if (r < 0)
+		return r;
+	if (r > 0 && !s->opts.force)
+		return vs_fail(
+			err, VS_EBUSY,
+			"the store seems to be in use: %s; stop it, or give --force when it is harmless",
+			who);
+	if (r > 0) {
+		snprintf(text, sizeof(text), "going on although the store seems to be in use: %s",
+			 who);
+		note(s, text);
+	} else if (unseen > 0) {
+		snprintf(text, sizeof(text), "%u processes of other users could not be looked at",
+			 unseen);
+		note(s, text);
+	}
+	return 0;
+}
+
+int session_open(struct session **out, const struct store *store, const struct session_opts *opts,
+		 struct vs_err *err)
+{
+	cleanup_(session_closep) struct session *s = vs_alloc(sizeof(*s));
+	int r;
+
+	*s = (struct session){
+		.store = store, .opts = *opts, .state_dirfd = -1, .lock = { .fd = -1 }
+	};
+	if (!realpath(store->path, s->store_path))
+		return vs_fail_errno(err, "%s", store->path);
+	r = state_path_for(store->path, opts->state_path, &s->state_path, err);
+	if (r == 0)
+		r = open_state(s, err);
+	if (r == 0 && !opts->is_dry_run)
+		r = file_lock_take(&s->lock, s->state_dirfd, FILE_LOCK_EXCLUSIVE, opts->lock_wait_s,
+				   opts->command, err);
+	if (r == 0 && !opts->is_dry_run)
+		r = journal_recover(s->state_dirfd, store->dirfd, note_recovered, s, err);
+	if (r >= 0 && !opts->is_dry_run)
+		r = refuse_users(s, err);
+	if (r < 0)
+		return r;
+	*out = VS_TAKE(s);
+	return 0;
+}
+
+void session_closep(struct session **s_)
+{
+	struct session *s = *s_;
+
+	if (!s)
+		return;
+	file_lock_release(&s->lock);
+	file_closep(&s->state_dirfd);
+	free(s->state_path);
+	free(s);
+	*s_ = NULL;
+}
+
+int session_state_dirfd(const struct session *s)
+{
+	return s->state_dirfd;
+}
+
+const char *session_state_path(const struct session *s)
+{
+	return s->state_path;
+}
+
+const char *session_store_path(const struct session *s)
+{
+	return s->store_path;
+}
+
+static int record(struct session *s, struct audit_record *rec, struct vs_err *err)
+{
+	rec->action = s->opts.command;
+	rec->store = s->store_path;
+	rec->argv = s->opts.argv;
+	return audit_append(s->state_dirfd, s->opts.clock, rec, err);
+}
+
+int session_record(struct session *s, enum audit_phase phase, int exit_status, const char *message,
+		   struct vs_err *err)
+{
+	struct audit_record rec = { .phase = phase,
+				    .exit_status = exit_status,
+				    .message = message };
+
+	return record(s, &rec, err);
+}
+
+/* ---- applying ---- */
+
+/* Nothing that the plan was made from may have changed since. */
+static int compare_stamps(struct session *s, const struct plan *plan, struct vs_err *err)
+{
+	for (size_t i = 0; i < plan->count; i++) {
+		const struct action *a = &plan->actions[i];
+		struct digest now = { 0 };
+		int r;
+
+		if (!a->is_stamped)
+			continue;
+		r = journal_look(s->store->dirfd, a->path, &now, err);
+		if (r < 0)
+			return r;
+		if ((r > 0) != a->was_there ||
+		    (r > 0 && memcmp(now.bytes, a->before.bytes, DIGEST_LEN) != 0))
+			return vs_fail(
+				err, VS_EBUSY,
+				"%s: has changed since the plan was made, so nothing was done",
+				a->path);
+	}
+	return 0;
+}
+
+static int add_step(struct journal *j, const struct action *a, struct vs_err *err)
+{
+	switch (a->kind) {
+	case STEP_WRITE:
+		return journal_add_write(j, a->path, a->mode, buf_slice(&a->content), err);
+	case STEP_REMOVE:
+		return journal_add_remove(j, a->path, err);
+	case STEP_MOVE:
+		return journal_add_move(j, a->path, a->to, err);
+	case STEP_EXCHANGE:
+		return journal_add_exchange(j, a->path, a->to, err);
+	case STEP_MKDIR:
+		return journal_add_mkdir(j, a->path, a->mode, err);
+	case STEP_RMDIR:
+		return journal_add_rmdir(j, a->path, err);
+	case STEP_MODE:
+		return journal_add_mode(j, a->path, a->mode, err);
+	}
+	return vs_fail(err, VS_EUSAGE, "%s: an action of no known kind", a->path);
+}
+
+/* Errors by problem and path, before and after, so that a repair is measured by what it was to
+ * repair. */
+struct error_list {
+	struct found {
+		enum problem code;
+		char *path;
+	} * items;
+	size_t count, cap;
+};
+
+static void error_list_fini(struct error_list *l)
+{
+	for (size_t i = 0; i < l->count; i++)
+		free(l->items[i].path);
+	free(l->items);
+}
+
+static void collect_error(void *ctx, const struct finding *f)
+{
+	struct error_list *l = ctx;
+
+	if (problem_row(f->code)->severity != SEV_ERROR)
+		return;
+	l->items = vs_grow(l->items, &l->cap, l->count + 1, sizeof(*l->items));
+	l->items[l->count++] = (struct found){ f->code, vs_strdup(f->path ? f->path : "") };
+}
+
+static void ignore_collection(void *ctx, const struct check_collection *c)
+{
+	(void)ctx;
+	(void)c;
+}
+
+static void ignore_gap(void *ctx, const struct check_gap *g)
+{
+	(void)ctx;
+	(void)g;
+}
+
+static int list_errors(struct session *s, const struct check_request *req, struct error_list *list,
+		       struct check_summary *sum, struct vs_err *err)
+{
+	struct check_request whole = *req;
+	struct check_sink sink = {
+		.ctx = list,
+		.collection = ignore_collection,
+		.finding = collect_error,
+		.gap = ignore_gap,
+	};
+
+	whole.only_collection = NULL;
+	whole.level = VS_MAX(whole.level, CHECK_FULL);
+	whole.max_findings = 0;
+	return check_store(s->store, &whole, &sink, sum, err);
+}
+
+static bool list_has(const struct error_list *l, enum problem code, const char *path)
+{
+	for (size_t i = 0; i < l->count; i++) {
+		if (l->items[i].code == code && strcmp(l->items[i].path, path) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* No error that was not there before, and none left of those that the plan set out to end. */
+static int judge(const struct plan *plan, const struct error_list *before,
+		 const struct error_list *after, struct vs_err *err)
+{
+	for (size_t i = 0; i < after->count; i++) {
+		if (!list_has(before, after->items[i].code, after->items[i].path))
+			return vs_fail(err, VS_EFORMAT,
+				       "%s: %s was not there before, so everything was taken back",
+				       after->items[i].path,
+				       problem_row(after->items[i].code)->code);
+	}
+	for (size_t i = 0; i < plan->count; i++) {
+		const struct action *a = &plan->actions[i];
+		enum problem code;
+
+		if (a->reason && a->detail && problem_find(a->reason, &code) &&
+		    list_has(after, code, a->path))
+			return vs_fail(err, VS_EFORMAT,
+				       "%s: still has %s, so everything was taken back", a->path,
+				       a->reason);
+	}
+	return 0;
+}
+
+static int run_journal(struct session *s, const struct plan *plan, struct journal **out,
+		       struct vs_err *err)
+{
+	struct journal_header head = {
+		.command = s->opts.command,
+		.argv = s->opts.argv,
+		.time_ns = clock_now_ns(s->opts.clock),
+	};
+	cleanup_(journal_freep) struct journal *j = NULL;
+	int r;
+
+	r = journal_begin(&j, s->state_dirfd, s->store->dirfd, &head, err);
+	for (size_t i = 0; r == 0 && i < plan->count; i++)
+		r = add_step(j, &plan->actions[i], err);
+	if (r == 0)
+		r = journal_apply(j, err);
+	if (r == 0)
+		*out = VS_TAKE(j);
+	return r;
+}
+
+static int apply_and_verify(struct session *s, const struct plan *plan,
+			    const struct check_request *check, struct apply_result *out,
+			    struct vs_err *err)
+{
+	cleanup_(error_list_fini) struct error_list before = { 0 };
+	cleanup_(error_list_fini) struct error_list after = { 0 };
+	cleanup_(journal_freep) struct journal *j = NULL;
+	struct vs_err again = { 0 };
+	int r;
+
+	r = list_errors(s, check, &before, &out->before, err);
+	if (r == 0)
+		r = run_journal(s, plan, &j, err);
+	if (r < 0)
+		return r;
+	snprintf(out->run, sizeof(out->run), "%s", journal_run(j));
+	r = list_errors(s, check, &after, &out->after, err);
+	if (r == 0)
+		r = judge(plan, &before, &after, err);
+	if (r == 0)
+		return journal_commit(j, err);
+	if (journal_abort(j, &again) < 0)
+		return vs_fail(err, VS_EIO,
+			       "the result did not verify and could not be taken back: %s",
+			       again.text);
+	out->is_taken_back = true;
+	return r;
+}
+
+int session_apply(struct session *s, const struct plan *plan, const struct check_request *check,
+		  struct apply_result *out, struct vs_err *err)
+{
+	struct audit_record rec = { .phase = AUDIT_STARTED };
+	struct vs_err late = { 0 };
+	int r;
+
+	assert(!s->opts.is_dry_run);
+	r = compare_stamps(s, plan, err);
+	if (r == 0)
+		r = record(s, &rec, err);
+	if (r < 0)
+		return r;
+	r = apply_and_verify(s, plan, check, out, err);
+	rec.phase = r < 0 ? AUDIT_FAILED : AUDIT_FINISHED;
+	rec.run = out->run[0] != '\0' ? out->run : NULL;
+	rec.message = r < 0 ? err->text : NULL;
+	/* The change stands whatever becomes of its record, so a failure here is said and does not
+	 * undo it. */
+	if (record(s, &rec, &late) < 0)
+		note(s, late.text);
+	if (r == 0 && journal_prune(s->state_dirfd, JOURNAL_RUNS_KEPT, &late) < 0)
+		note(s, late.text);
+	return r;
+}
+
+int session_undo(struct session *s, const char *run, struct vs_err *err)
+{
+	struct audit_record rec = { .phase = AUDIT_STARTED, .run = run };
+	struct vs_err late = { 0 };
+	int r;
+
+	r = record(s, &rec, err);
+	if (r < 0)
+		return r;
+	r = journal_undo(s->state_dirfd, s->store->dirfd, run, err);
+	rec.phase = r < 0 ? AUDIT_FAILED : AUDIT_FINISHED;
+	rec.message = r < 0 ? err->text : NULL;
+	if (record(s, &rec, &late) < 0)
+		note(s, late.text);
+	return r;
+}
