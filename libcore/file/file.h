@@ -33,15 +33,22 @@ struct file_info {
 	int64_t born_ns; /* 0 where the file system does not record it */
 };
 
-/*
- * Open a directory for reading. @path is relative to @dirfd (AT_FDCWD for the working directory).
- * With FILE_NO_FOLLOW the last part may not be a symbolic link. *@out is a descriptor that the
- * caller closes.
- */
 enum file_flags {
 	FILE_FOLLOW = 0,
 	FILE_NO_FOLLOW = 1,
+	/*
+	 * A listing said a moment ago that it is a regular file: do not ask again before opening.
+	 * Saves file_read_at() a system call; should something else stand there by now, it is
+	 * still told apart, and a FIFO still not read.
+	 */
+	FILE_SEEN_REGULAR = 2,
 };
+
+/*
+ * Open a directory for reading. @path is relative to @dirfd (AT_FDCWD for the working directory).
+ * With FILE_NO_FOLLOW the last part may not be a symbolic link. *@out is a descriptor that the
+ * caller closes. Something that is not a directory gives VS_ENOENT with sysno ENOTDIR.
+ */
 must_check_ int file_open_dir(int dirfd, const char *path, enum file_flags flags, int *out,
 			      struct vs_err *err);
 
@@ -51,7 +58,8 @@ void file_closep(int *fd);
 /*
  * Call @fn for each entry of the directory but "." and "..", in whatever order the system gives;
  * @name is borrowed until @fn returns. Stops when @fn returns non-zero and returns that value.
- * Reads from the start whatever was read of @dirfd before.
+ * Reads from the start whatever was read of @dirfd before, and moves its position: one listing of a
+ * descriptor at a time.
  */
 must_check_ int file_list(int dirfd,
 			  int (*fn)(void *ctx, const char *name, enum file_type type,
@@ -63,12 +71,14 @@ must_check_ int file_stat_at(int dirfd, const char *name, enum file_flags flags,
 must_check_ int file_stat_fd(int fd, struct file_info *out, struct vs_err *err);
 
 /*
- * Read a whole regular file into @out, replacing its content and keeping its memory. The fewest
- * system calls that do it: open, read, close where @size_hint (the capacity to try first, 0 for a
- * default) was enough.
+ * Read a whole regular file into @out, replacing its content; its memory is kept, and is where a
+ * buffer that is used for file after file saves time. The fewest system calls that do it: with
+ * FILE_SEEN_REGULAR open, read and close. Bytes that are appended while it is read may be in or
+ * not.
  *
  * Returns 0; 1 when it is not a regular file (*@type says what; nothing was read, nothing blocked);
  * VS_ENOENT, VS_EACCES, VS_EIO; VS_ELIMIT when it has more than @limit bytes. @type may be NULL.
+ * @out holds nothing of use unless 0 was returned.
  */
 must_check_ int file_read_at(int dirfd, const char *name, enum file_flags flags, uint64_t limit,
 			     struct buf *out, enum file_type *type, struct vs_err *err);

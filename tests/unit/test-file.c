@@ -1,0 +1,435 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Reading files and directories: whole, bounded, and never the wrong kind of thing. */
+
+#include "file/file.h"
+#include "kit/scratch.h"
+
+#include <criterion/criterion.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#define LIMIT ((uint64_t)1 << 20)
+
+/* Bytes that differ from place to place, so that a misplaced block shows. */
+static unsigned char *pattern(size_t len)
+{
+	unsigned char *bytes = vs_alloc(len);
+
+	for (size_t i = 0; i < len; i++)
+		bytes[i] = (unsigned char)(i * 2654435761u >> 13);
+	return bytes;
+}
+
+static void expect_content(int dirfd, size_t len, enum file_flags flags, struct buf *out)
+{
+	cleanup_(vs_freep) unsigned char *bytes = pattern(len);
+	enum file_type type = FILE_UNKNOWN;
+	struct vs_err err = { 0 };
+
+	scratch_write(dirfd, "file", bytes, len);
+	cr_assert_eq(file_read_at(dirfd, "file", flags, LIMIT, out, &type, &err), 0, "%s",
+		     err.text);
+	cr_assert_eq(type, FILE_REGULAR);
+	cr_assert_eq(out->len, len);
+	cr_assert(len == 0 || memcmp(out->ptr, bytes, len) == 0);
+}
+
+Test(file_read, gives_every_byte_at_every_size)
+{
+	const size_t sizes[] = { 0,     1,     4095,   4096,   4097,   65535, 65536,
+				 65537, 69632, 131072, 131073, 500000, LIMIT };
+	cleanup_(buf_fini) struct buf reused = { 0 };
+	int dirfd;
+
+	scratch_new(&dirfd);
+	for (size_t i = 0; i < VS_COUNT(sizes); i++) {
+		cleanup_(buf_fini) struct buf fresh = { 0 };
+
+		expect_content(dirfd, sizes[i], FILE_FOLLOW, &fresh);
+		expect_content(dirfd, sizes[i], FILE_FOLLOW, &reused);
+		expect_content(dirfd, sizes[VS_COUNT(sizes) - 1 - i], FILE_SEEN_REGULAR, &reused);
+	}
+}
+
+Test(file_read, keeps_its_memory_and_forgets_its_content)
+{
+	cleanup_(buf_fini) struct buf out = { 0 };
+	const unsigned char *before;
+	struct vs_err err = { 0 };
+	int dirfd;
+
+	scratch_new(&dirfd);
+	expect_content(dirfd, 300000, FILE_FOLLOW, &out);
+	before = out.ptr;
+	scratch_text(dirfd, "small", "seven b");
+	cr_assert_eq(file_read_at(dirfd, "small", FILE_FOLLOW, LIMIT, &out, NULL, &err), 0);
+	cr_assert(slice_eq_str(buf_slice(&out), "seven b"));
+	cr_assert_eq(out.ptr, before);
+	cr_assert_eq((uintptr_t)out.ptr % 4096, 0, "copies into it would be slow");
+}
+
+Test(file_read, stops_at_the_limit)
+{
+	const enum file_flags flags[] = { FILE_FOLLOW, FILE_SEEN_REGULAR };
+	struct vs_err err = { 0 };
+	int dirfd;
+
+	scratch_new(&dirfd);
+	scratch_text(dirfd, "file", "0123456789");
+	for (size_t i = 0; i < VS_COUNT(flags); i++) {
+		cleanup_(buf_fini) struct buf out = { 0 };
+
+		cr_assert_eq(file_read_at(dirfd, "file", flags[i], 10, &out, NULL, &err), 0);
+		cr_assert_eq(file_read_at(dirfd, "file", flags[i], 9, &out, NULL, &err), VS_ELIMIT);
+		cr_assert(strstr(err.text, "file: more than 9 bytes"), "%s", err.text);
+	}
+}
+
+Test(file_read, a_huge_file_costs_no_memory)
+{
+	const enum file_flags flags[] = { FILE_FOLLOW, FILE_SEEN_REGULAR };
+	cleanup_(buf_fini) struct buf out = { 0 };
+	struct vs_err err = { 0 };
+	int dirfd, fd;
+
+	scratch_new(&dirfd);
+	fd = openat(dirfd, "sparse", O_WRONLY | O_CREAT, 0644);
+	cr_assert_eq(ftruncate(fd, (off_t)1 << 40), 0);
+	close(fd);
+	for (size_t i = 0; i < VS_COUNT(flags); i++) {
+		cr_assert_eq(file_read_at(dirfd, "sparse", flags[i], LIMIT, &out, NULL, &err),
+			     VS_ELIMIT);
+		cr_assert_leq(out.cap, LIMIT);
+	}
+}
+
+/* The kernel says 0 or 4096 bytes for these, and gives what it gives. */
+Test(file_read, a_file_larger_than_it_says_is_read_to_its_end)
+{
+	cleanup_(buf_fini) struct buf out = { 0 };
+	cleanup_(file_closep) int dirfd = -1;
+	struct vs_err err = { 0 };
+
+	if (file_open_dir(AT_FDCWD, "/proc/self", FILE_FOLLOW, &dirfd, &err) < 0)
+		cr_skip_test("no /proc here");
+	cr_assert_eq(file_read_at(dirfd, "status", FILE_FOLLOW, LIMIT, &out, NULL, &err), 0);
+	cr_assert_gt(out.len, 100);
+	cr_assert_eq(out.ptr[out.len - 1], '\n');
+}
+
+static enum file_type refused_as(int dirfd, const char *name, enum file_flags flags)
+{
+	cleanup_(buf_fini) struct buf out = { 0 };
+	enum file_type type = FILE_UNKNOWN;
+	struct vs_err err = { 0 };
+
+	/* A read that blocks is ended by this. */
+	alarm(10);
+	cr_assert_eq(file_read_at(dirfd, name, flags, LIMIT, &out, &type, &err), 1, "%s", err.text);
+	cr_assert_eq(out.len, 0);
+	alarm(0);
+	return type;
+}
+
+Test(file_read, other_kinds_are_told_apart)
+{
+	const enum file_flags flags[] = { FILE_FOLLOW, FILE_SEEN_REGULAR };
+	int dirfd;
+
+	scratch_new(&dirfd);
+	close(scratch_mkdir(dirfd, "directory"));
+	scratch_fifo(dirfd, "fifo");
+	scratch_socket(dirfd, "socket");
+	cr_assert_eq(symlinkat("fifo", dirfd, "link"), 0);
+	for (size_t i = 0; i < VS_COUNT(flags); i++) {
+		cr_assert_eq(refused_as(dirfd, "directory", flags[i]), FILE_DIRECTORY);
+		cr_assert_eq(refused_as(dirfd, "fifo", flags[i]), FILE_FIFO);
+		cr_assert_eq(refused_as(dirfd, "socket", flags[i]), FILE_OTHER);
+		cr_assert_eq(refused_as(dirfd, "link", flags[i]), FILE_FIFO);
+		cr_assert_eq(refused_as(dirfd, "link", flags[i] | FILE_NO_FOLLOW), FILE_SYMLINK);
+	}
+	cr_assert_eq(refused_as(AT_FDCWD, "/dev/zero", FILE_FOLLOW), FILE_OTHER);
+}
+
+Test(file_read, a_fifo_keeps_its_bytes)
+{
+	char got[16];
+	int dirfd, fd;
+
+	scratch_new(&dirfd);
+	scratch_fifo(dirfd, "fifo");
+	fd = openat(dirfd, "fifo", O_RDWR | O_NONBLOCK);
+	cr_assert_eq(write(fd, "precious", 8), 8);
+	cr_assert_eq(refused_as(dirfd, "fifo", FILE_SEEN_REGULAR), FILE_FIFO);
+	cr_assert_eq(read(fd, got, sizeof(got)), 8);
+}
+
+Test(file_read, links)
+{
+	cleanup_(buf_fini) struct buf out = { 0 };
+	struct vs_err err = { 0 };
+	int dirfd;
+
+	scratch_new(&dirfd);
+	scratch_text(dirfd, "target", "here");
+	cr_assert_eq(symlinkat("target", dirfd, "link"), 0);
+	cr_assert_eq(symlinkat("nowhere", dirfd, "dangling"), 0);
+	cr_assert_eq(symlinkat("loop", dirfd, "loop"), 0);
+	cr_assert_eq(file_read_at(dirfd, "link", FILE_FOLLOW, LIMIT, &out, NULL, &err), 0);
+	cr_assert(slice_eq_str(buf_slice(&out), "here"));
+	cr_assert_eq(file_read_at(dirfd, "dangling", FILE_FOLLOW, LIMIT, &out, NULL, &err),
+		     VS_ENOENT);
+	cr_assert_eq(file_read_at(dirfd, "loop", FILE_FOLLOW, LIMIT, &out, NULL, &err), VS_EIO);
+	cr_assert_eq(err.sysno, ELOOP);
+	cr_assert_eq(file_read_at(dirfd, "loop", FILE_SEEN_REGULAR, LIMIT, &out, NULL, &err),
+		     VS_EIO);
+	cr_assert_eq(err.sysno, ELOOP);
+}
+
+Test(file_read, what_is_not_there)
+{
+	const enum file_flags flags[] = { FILE_FOLLOW, FILE_SEEN_REGULAR };
+	cleanup_(buf_fini) struct buf out = { 0 };
+	struct vs_err err = { 0 };
+	int dirfd;
+
+	scratch_new(&dirfd);
+	for (size_t i = 0; i < VS_COUNT(flags); i++) {
+		cr_assert_eq(file_read_at(dirfd, "gone", flags[i], LIMIT, &out, NULL, &err),
+			     VS_ENOENT);
+		cr_assert_str_eq(err.text, "gone: No such file or directory");
+	}
+}
+
+static int read_forbidden(void *ctx)
+{
+	cleanup_(buf_fini) struct buf out = { 0 };
+	struct vs_err err = { 0 };
+	int dirfd = *(int *)ctx;
+
+	return file_read_at(dirfd, "forbidden", FILE_FOLLOW, LIMIT, &out, NULL, &err) ==
+				       VS_EACCES &&
+			       err.sysno == EACCES
+		       ? 0
+		       : 1;
+}
+
+Test(file_read, what_may_not_be_read)
+{
+	int dirfd;
+
+	scratch_new(&dirfd);
+	scratch_text(dirfd, "forbidden", "x");
+	cr_assert_eq(fchmodat(dirfd, "forbidden", 0, 0), 0);
+	cr_assert_eq(scratch_as_nobody(read_forbidden, &dirfd), 0);
+}
+
+Test(file_read, leaves_no_descriptor_open)
+{
+	cleanup_(buf_fini) struct buf out = { 0 };
+	struct vs_err err = { 0 };
+	int dirfd, before, after;
+
+	scratch_new(&dirfd);
+	scratch_text(dirfd, "file", "0123456789");
+	close(scratch_mkdir(dirfd, "directory"));
+	before = dup(dirfd);
+	close(before);
+	cr_assert_eq(file_read_at(dirfd, "file", FILE_FOLLOW, 10, &out, NULL, &err), 0);
+	cr_assert_eq(file_read_at(dirfd, "file", FILE_SEEN_REGULAR, 9, &out, NULL, &err),
+		     VS_ELIMIT);
+	cr_assert_eq(file_read_at(dirfd, "directory", FILE_SEEN_REGULAR, 9, &out, NULL, &err), 1);
+	after = dup(dirfd);
+	close(after);
+	cr_assert_eq(after, before);
+}
+
+/* ---- directories ---- */
+
+struct seen {
+	unsigned count;
+	unsigned of_type[FILE_UNKNOWN + 1];
+	unsigned stop_at; /* 0: never */
+	bool saw_dots;
+	bool *numbers; /* names that are numbers */
+	size_t numbers_len;
+};
+
+static int note(void *ctx, const char *name, enum file_type type, struct vs_err *err)
+{
+	struct seen *seen = ctx;
+	uint64_t number;
+
+	(void)err;
+	seen->saw_dots |= strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
+	seen->of_type[type]++;
+	if (parse_u64(name, UINT32_MAX, &number) && number < seen->numbers_len)
+		seen->numbers[number] = true;
+	return ++seen->count == seen->stop_at ? 77 : 0;
+}
+
+Test(file_list, names_and_types)
+{
+	struct seen seen = { 0 };
+	struct vs_err err = { 0 };
+	int dirfd;
+
+	scratch_new(&dirfd);
+	close(scratch_mkdir(dirfd, "directory"));
+	scratch_text(dirfd, "file", "x");
+	scratch_text(dirfd, "...", "x");
+	scratch_text(dirfd, "..x", "x");
+	scratch_fifo(dirfd, "fifo");
+	scratch_socket(dirfd, "socket");
+	cr_assert_eq(symlinkat("file", dirfd, "link"), 0);
+	cr_assert_eq(file_list(dirfd, note, &seen, &err), 0, "%s", err.text);
+	cr_assert_eq(seen.count, 7);
+	cr_assert_not(seen.saw_dots);
+	if (seen.of_type[FILE_UNKNOWN] > 0)
+		cr_skip_test("this file system does not record types");
+	cr_assert_eq(seen.of_type[FILE_REGULAR], 3);
+	cr_assert_eq(seen.of_type[FILE_DIRECTORY], 1);
+	cr_assert_eq(seen.of_type[FILE_FIFO], 1);
+	cr_assert_eq(seen.of_type[FILE_OTHER], 1);
+	cr_assert_eq(seen.of_type[FILE_SYMLINK], 1);
+}
+
+Test(file_list, many_entries_more_than_once)
+{
+	struct vs_err err = { 0 };
+	int dirfd;
+
+	scratch_new(&dirfd);
+	for (unsigned i = 0; i < 5000; i++) {
+		char name[16];
+
+		snprintf(name, sizeof(name), "%u", i);
+		scratch_text(dirfd, name, "");
+	}
+	for (unsigned round = 0; round < 2; round++) {
+		bool numbers[5000] = { false };
+		struct seen seen = { .numbers = numbers, .numbers_len = 5000 };
+
+		cr_assert_eq(file_list(dirfd, note, &seen, &err), 0);
+		cr_assert_eq(seen.count, 5000);
+		for (unsigned i = 0; i < 5000; i++)
+			cr_assert(numbers[i], "entry %u is missing", i);
+	}
+}
+
+Test(file_list, stops_where_it_is_told)
+{
+	struct seen seen = { .stop_at = 2 };
+	struct vs_err err = { 0 };
+	int dirfd;
+
+	scratch_new(&dirfd);
+	for (unsigned i = 0; i < 5; i++) {
+		char name[] = { (char)('a' + i), '\0' };
+
+		scratch_text(dirfd, name, "");
+	}
+	cr_assert_eq(file_list(dirfd, note, &seen, &err), 77);
+	cr_assert_eq(seen.count, 2);
+}
+
+static int list_unsearchable(void *ctx)
+{
+	cleanup_(file_closep) int fd = -1;
+	struct seen seen = { 0 };
+	struct vs_err err = { 0 };
+	int dirfd = *(int *)ctx;
+
+	if (file_open_dir(dirfd, "unsearchable", FILE_NO_FOLLOW, &fd, &err) < 0)
+		return 1;
+	if (file_list(fd, note, &seen, &err) != 0 || seen.count != 1)
+		return 2;
+	return file_open_dir(dirfd, "unreadable", FILE_NO_FOLLOW, &fd, &err) == VS_EACCES ? 0 : 3;
+}
+
+/* Mode 444: names can be read, nothing behind them. The library lists such a directory too. */
+Test(file_list, a_directory_that_may_not_be_searched)
+{
+	int dirfd, fd;
+
+	scratch_new(&dirfd);
+	fd = scratch_mkdir(dirfd, "unsearchable");
+	scratch_text(fd, "file", "x");
+	cr_assert_eq(fchmod(fd, 0444), 0);
+	close(fd);
+	fd = scratch_mkdir(dirfd, "unreadable");
+	cr_assert_eq(fchmod(fd, 0111), 0);
+	close(fd);
+	cr_assert_eq(scratch_as_nobody(list_unsearchable, &dirfd), 0);
+}
+
+Test(file_list, a_directory_that_was_removed_is_empty)
+{
+	struct seen seen = { 0 };
+	struct vs_err err = { 0 };
+	int dirfd, fd;
+
+	scratch_new(&dirfd);
+	fd = scratch_mkdir(dirfd, "gone");
+	cr_assert_eq(unlinkat(dirfd, "gone", AT_REMOVEDIR), 0);
+	cr_assert_eq(file_list(fd, note, &seen, &err), 0, "%s", err.text);
+	cr_assert_eq(seen.count, 0);
+	close(fd);
+}
+
+Test(file_open_dir, only_directories_and_links_only_where_allowed)
+{
+	cleanup_(file_closep) int fd = -1;
+	struct vs_err err = { 0 };
+	int dirfd;
+
+	scratch_new(&dirfd);
+	close(scratch_mkdir(dirfd, "directory"));
+	scratch_text(dirfd, "file", "x");
+	cr_assert_eq(symlinkat("directory", dirfd, "link"), 0);
+	cr_assert_eq(file_open_dir(dirfd, "file", FILE_FOLLOW, &fd, &err), VS_ENOENT);
+	cr_assert_eq(err.sysno, ENOTDIR);
+	cr_assert_eq(file_open_dir(dirfd, "link", FILE_NO_FOLLOW, &fd, &err), VS_ENOENT);
+	cr_assert_eq(file_open_dir(dirfd, "gone", FILE_FOLLOW, &fd, &err), VS_ENOENT);
+	cr_assert_eq(err.sysno, ENOENT);
+	cr_assert_eq(fd, -1);
+	cr_assert_eq(file_open_dir(dirfd, "link", FILE_FOLLOW, &fd, &err), 0);
+	cr_assert_geq(fd, 0);
+}
+
+Test(file_stat, what_there_is_to_know)
+{
+	struct file_info info, same;
+	struct vs_err err = { 0 };
+	struct timespec times[2] = { { 0, UTIME_OMIT }, { 1700000000, 123456789 } };
+	struct stat st;
+	int dirfd, fd;
+
+	scratch_new(&dirfd);
+	scratch_text(dirfd, "file", "twelve bytes");
+	cr_assert_eq(fchmodat(dirfd, "file", 0640, 0), 0);
+	cr_assert_eq(utimensat(dirfd, "file", times, 0), 0);
+	cr_assert_eq(symlinkat("file", dirfd, "link"), 0);
+	fd = openat(dirfd, "file", O_RDONLY);
+	cr_assert_eq(fstat(fd, &st), 0);
+
+	cr_assert_eq(file_stat_at(dirfd, "link", FILE_FOLLOW, &info, &err), 0);
+	cr_assert_eq(info.type, FILE_REGULAR);
+	cr_assert_eq(info.size, 12);
+	cr_assert_eq(info.mode, 0640);
+	cr_assert_eq(info.owner, st.st_uid);
+	cr_assert_eq(info.inode, st.st_ino);
+	cr_assert_eq(info.modified_ns, INT64_C(1700000000123456789));
+	cr_assert_eq(info.changed_ns, st.st_ctim.tv_sec * INT64_C(1000000000) + st.st_ctim.tv_nsec);
+	cr_assert_eq(file_stat_fd(fd, &same, &err), 0);
+	cr_assert_eq(same.inode, info.inode);
+	cr_assert_eq(same.device, info.device);
+	cr_assert_eq(same.born_ns, info.born_ns);
+	close(fd);
+
+	cr_assert_eq(file_stat_at(dirfd, "link", FILE_NO_FOLLOW, &info, &err), 0);
+	cr_assert_eq(info.type, FILE_SYMLINK);
+	cr_assert_eq(file_stat_at(dirfd, "gone", FILE_FOLLOW, &info, &err), VS_ENOENT);
+	cr_assert_eq(file_stat_fd(-1, &info, &err), VS_EIO);
+}
