@@ -1,0 +1,93 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# For tests that run the program. Source it with the path of the program as $1; cases are functions
+# given to `check` (see ../meta/tap.sh) that are chains of the words below; end with `finish_cli`.
+#
+#   runs STATUS ARGUMENT...     run it; its output goes to $scratch/out and $scratch/err
+#   json SCHEMA STATUS ARG...   the same with --format json; the document goes to the validator at the end
+#   out_is TEXT, err_is TEXT    the whole output, but for the last line end
+#   out_has TEXT, err_has TEXT  a line with TEXT in it; out_lacks TEXT
+#   first_line TEXT, last_line TEXT
+#   jq_is FILTER                the filter yields true on the output
+source=${SOURCE_ROOT:?}
+. "$source/tests/meta/tap.sh"
+vsctl=${1:?}
+python=${PYTHON:-/usr/bin/python3}
+unset VSCTL_STORE VSCTL_STATE NO_COLOR
+export TERM=xterm-256color
+mkdir "$scratch/documents"
+
+show() {
+    echo "status: $status"
+    sed 's/^/out: /' "$scratch/out"
+    sed 's/^/err: /' "$scratch/err"
+}
+
+runs() {
+    local want=$1
+    shift
+    "$vsctl" "$@" >"$scratch/out" 2>"$scratch/err" </dev/null
+    status=$?
+    [ $status -eq "$want" ] || { show && false; }
+}
+
+json() {
+    local schema=$1
+    shift
+    runs "$@" --format json || return
+    keep_document "$schema"
+}
+
+# Each case runs in a subshell, so numbers come from what is there.
+keep_document() {
+    local number
+    number=$(find "$scratch/documents" -type f | wc -l)
+    cp "$scratch/out" "$scratch/documents/$number.$1.json"
+}
+
+same() {
+    [ "$1" = "$2" ] || { printf 'want: %s\ngot:  %s\n' "$1" "$2" && false; }
+}
+
+out_is() {
+    same "$1" "$(cat "$scratch/out")"
+}
+
+err_is() {
+    same "$1" "$(cat "$scratch/err")"
+}
+
+out_has() {
+    grep -qF -- "$1" "$scratch/out" || { echo "not there: $1" && show && false; }
+}
+
+out_lacks() {
+    ! grep -qF -- "$1" "$scratch/out" || { echo "there: $1" && show && false; }
+}
+
+err_has() {
+    grep -qF -- "$1" "$scratch/err" || { echo "not there: $1" && show && false; }
+}
+
+first_line() {
+    same "$1" "$(head -n 1 "$scratch/out")"
+}
+
+last_line() {
+    same "$1" "$(tail -n 1 "$scratch/out")"
+}
+
+jq_is() {
+    jq -e "$1" "$scratch/out" >"$scratch/jq" 2>&1 || { echo "jq: $1" && cat "$scratch/jq" "$scratch/out" && false; }
+}
+
+documents_validate() {
+    find "$scratch/documents" -type f | grep -q . || { echo "no document was kept" && return 1; }
+    "$python" "$source/tests/cli/validate.py" "$source/cmd/schema" "$scratch/documents"
+}
+
+finish_cli() {
+    check "documents validate against their schemas" documents_validate
+    finish
+}

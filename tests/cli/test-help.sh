@@ -1,0 +1,95 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Help, version, and the list that completions and manual pages are held against.
+# shellcheck disable=SC2016 # jq has variables too
+set -u
+. "${SOURCE_ROOT:?}/tests/cli/cli.sh"
+readarray -t words < <("$vsctl" help --list --json | jq -r '.commands[].words')
+
+overview() {
+    local word
+    runs 0 help && first_line 'vsctl checks and repairs vector stores.' || return
+    for word in "${words[@]}"; do
+        out_has "  ${word%% *}" || return
+    done
+    cp "$scratch/out" "$scratch/overview"
+    runs 0 --help && out_is "$(cat "$scratch/overview")" && runs 0 -h && out_is "$(cat "$scratch/overview")"
+}
+
+# help_of WORDS...: both ways to ask give the same, with every option of the list in it.
+help_of() {
+    local option
+    runs 0 help "$@" && out_has "usage: vsctl $*" && out_has 'exit status' || return
+    cp "$scratch/out" "$scratch/help"
+    runs 0 "$@" --help && out_is "$(cat "$scratch/help")" || return
+    while read -r option; do
+        out_has "--$option" || return
+    done < <("$vsctl" help --list | awk -F'\t' -v words="$*" '$1 == "option" && ($2 == words || $2 == "") { print $3 }')
+}
+
+examples_of() {
+    runs 0 help "$@" && out_has 'examples' && out_has "  vsctl $*"
+}
+
+# Every option that an example names is one that the command has.
+example_runs() {
+    local line
+    "$vsctl" help "$@" | sed -n '/^examples/,/^exit status/s/^  vsctl /vsctl /p' >"$scratch/examples"
+    [ -s "$scratch/examples" ] || return
+    while read -r line; do
+        # shellcheck disable=SC2086
+        set -- $line
+        shift
+        "$vsctl" "$@" --help >"$scratch/out" 2>"$scratch/err" || { echo "$line" && cat "$scratch/err" && return 1; }
+    done <"$scratch/examples"
+}
+
+help_needs_no_operands() {
+    runs 0 lookup --help && runs 0 lookup --of --help --json && jq_is '.command == "help"'
+}
+
+unknown_in_help() {
+    runs 16 help lokup && err_has 'did you mean vsctl lookup?'
+}
+
+version() {
+    runs 0 --version && same "vsctl $(sed -n "s/^  version: '\(.*\)',/\1/p" "$source/meson.build" | head -n 1)" "$(cat "$scratch/out")"
+}
+
+list_as_json() {
+    json help 0 help --list && jq_is '[.commands[].words] | index("help") != null' &&
+        jq_is '.options | map(select(.name == "format"))[0] | .kind == "choice" and .argument == "text|json"' &&
+        jq_is '[.commands[].options[].name] | index("list") == null'
+}
+
+list_says_the_same() {
+    runs 0 help --list && awk -F'\t' '$1 == "option" { print $2 "\t" $3 "\t" $5 }' "$scratch/out" | sort >"$scratch/text" &&
+        runs 0 help --list --json &&
+        jq -r '(.options[] | "\t\(.name)\t\(.kind)"), (.commands[] | .words as $w | .options[] | "\($w)\t\(.name)\t\(.kind)")' \
+            "$scratch/out" | sort >"$scratch/json" && diff "$scratch/text" "$scratch/json"
+}
+
+# A letter or a name of a command that a common option has too would never be reached.
+options_are_distinct() {
+    runs 0 help --list --json &&
+        jq_is '.options as $common | all(.commands[]; [.options[], $common[]] | ([.[].name] | length == (unique | length)) and
+            ([.[].letter | values] | length == (unique | length)))'
+}
+
+check "overview" overview
+for word in "${words[@]}"; do
+    # shellcheck disable=SC2086
+    check "help of $word" help_of $word
+    # shellcheck disable=SC2086
+    check "examples of $word" examples_of $word
+    # shellcheck disable=SC2086
+    check "options in examples of $word exist" example_runs $word
+done
+check "--help needs no operands" help_needs_no_operands
+check "help of an unknown command" unknown_in_help
+check "version" version
+check "the list as JSON" list_as_json
+check "the list says the same in both forms" list_says_the_same
+check "options of a command are distinct" options_are_distinct
+finish_cli
