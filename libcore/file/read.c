@@ -21,6 +21,8 @@
  */
 #define READ_ALIGN ((size_t)4096)
 
+#define SIZE_NOT_ASKED UINT64_MAX
+
 /* Make the capacity at least @cap, keeping the content. */
 static int grow(struct buf *out, size_t cap, struct vs_err *err)
 {
@@ -89,15 +91,17 @@ static int make_room(int fd, const char *name, uint64_t limit, struct buf *out, 
 
 /*
  * A read that came back short has met the end of the file if it stopped inside a page. On the
- * border of a page it may as well have met one that the disk does not give back, so ask again.
+ * border of a page it may as well have met one that the disk does not give back, so ask again; and
+ * also where the file has another size than it says, as those of /proc do, which come in pieces.
  */
-static bool is_end(size_t got, size_t room, size_t len)
+static bool is_end(size_t got, size_t room, size_t len, uint64_t expected)
 {
-	return got == 0 || (got < room && len % READ_ALIGN != 0);
+	return got == 0 || (got < room && len % READ_ALIGN != 0 &&
+			    (expected == SIZE_NOT_ASKED || expected == len));
 }
 
-static int read_all(int fd, const char *name, uint64_t limit, struct buf *out, enum file_type *type,
-		    struct vs_err *err)
+static int read_all(int fd, const char *name, uint64_t limit, uint64_t expected, struct buf *out,
+		    enum file_type *type, struct vs_err *err)
 {
 	size_t room;
 	ssize_t got;
@@ -118,7 +122,7 @@ static int read_all(int fd, const char *name, uint64_t limit, struct buf *out, e
 		out->len += (size_t)got;
 		if (out->len > limit)
 			return too_large(name, limit, err);
-		if (is_end((size_t)got, room, out->len))
+		if (is_end((size_t)got, room, out->len, expected))
 			return 0;
 	}
 }
@@ -147,7 +151,7 @@ int file_read_at(int dirfd, const char *name, enum file_flags flags, uint64_t li
 	int how = O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
 	cleanup_(file_closep) int fd = -1;
 	enum file_type unused;
-	struct file_info info;
+	struct file_info info = { .size = SIZE_NOT_ASKED };
 	int r;
 
 	if (!type)
@@ -170,5 +174,5 @@ int file_read_at(int dirfd, const char *name, enum file_flags flags, uint64_t li
 	} while (fd < 0 && errno == EINTR);
 	if (fd < 0)
 		return explain_open(dirfd, name, flags, type, err);
-	return read_all(fd, name, limit, out, type, err);
+	return read_all(fd, name, limit, info.size, out, type, err);
 }
