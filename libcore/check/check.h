@@ -132,6 +132,7 @@ struct check_gap {
 	const char *path;
 	const char *what;
 	const char *why;
+	bool is_limit; /* of the level or the format, not of this store: changes no verdict */
 };
 
 struct check_summary {
@@ -156,6 +157,7 @@ struct check_request {
 	uint64_t max_findings;       /* reported; all are counted. 0: no limit */
 	unsigned jobs;
 	const unsigned char *key; /* of an encrypted export file; NULL or 32 bytes */
+	const char *against;      /* an export file to compare the store with; NULL for none */
 };
 
 /*

@@ -49,6 +49,14 @@ void chromem_hash_format(uint32_t hash, char out[CHROMEM_ID_LEN + 1]);
 /* Exactly 8 lower-case hex digits? Then *@hash is their value. */
 bool chromem_hash_parse(struct slice text, uint32_t *hash);
 
+/*
+ * A name or id whose hash should be @hash and is not: find the text that differs from @damaged in
+ * one bit, or else in one byte, and does hash to it. Returns true and appends it to @out; texts
+ * longer than CHROMEM_ORIGINAL_MAX are not tried. A chance hit has odds below 1 : 60,000.
+ */
+#define CHROMEM_ORIGINAL_MAX 256
+bool chromem_find_original(struct slice damaged, uint32_t hash, struct buf *out);
+
 enum chromem_compression {
 	CHROMEM_PLAIN, /* .gob */
 	CHROMEM_GZIP,  /* .gob.gz */
@@ -175,6 +183,9 @@ struct chromem_doc {
 	uint64_t odd_off;                            /* where the first oddity was seen */
 	struct slice unknown_field;                  /* name of the first unknown field */
 	uint64_t id_off, embedding_off, content_off; /* in the unpacked data; 0 when absent */
+	/* With CHROMEM_ODD_GZIP_CHECKSUM: the CRC-32 in the trailer and that of the data; the same
+	 * where only the length is wrong. */
+	uint32_t gzip_crc_stored, gzip_crc_actual;
 };
 
 struct chromem_meta {
@@ -188,6 +199,7 @@ struct chromem_meta {
 	uint64_t odd_off;
 	struct slice unknown_field;
 	uint64_t name_off;
+	uint32_t gzip_crc_stored, gzip_crc_actual; /* as in a document */
 };
 
 /*
@@ -313,6 +325,9 @@ void contextd_names_init(struct contextd_names *it, const struct chromem_pair *m
 bool contextd_names_next(struct contextd_names *it, struct contextd_name *out);
 
 const char *contextd_rule_name(enum contextd_rule rule); /* "project", "router", ... */
+
+/* Append @text as it stands in composed names: "github.com/Acme" as "github_com_acme". */
+void contextd_identify(struct slice text, struct buf *out);
 
 /* What a document is, as far as the keys of its metadata tell. */
 enum contextd_kind {

@@ -162,6 +162,15 @@ static bool put_identifier(struct contextd_names *it, struct slice s)
 	return it->len > start || put_bytes(it, slice_str("default"));
 }
 
+void contextd_identify(struct slice text, struct buf *out)
+{
+	struct contextd_names it;
+
+	it.len = 0;
+	if (text.len > 0 && text.len <= CONTEXTD_VALUE_MAX && put_identifier(&it, text))
+		buf_append(out, it.text, it.len);
+}
+
 /* Every byte that is not a letter, digit or _ becomes _; upper case stays. */
 static bool put_by_byte(struct contextd_names *it, struct slice s)
 {

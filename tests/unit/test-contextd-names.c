@@ -187,8 +187,13 @@ Test(contextd, identifiers)
 		struct evidence e = { 0 };
 		enum contextd_rule rule;
 
+		cleanup_(buf_fini) struct buf identifier = { 0 };
+
 		add(&e, "project_id", rows[i].text);
 		cr_assert_gt(count_name(&e, rows[i].name, &rule), 0, "row %zu", i);
+		contextd_identify(slice_str(rows[i].text), &identifier);
+		buf_append_str(&identifier, "_memories");
+		cr_assert_str_eq(buf_cstr(&identifier), rows[i].name);
 	}
 }
 

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * What the system knows about files without opening them: modes and, where documents are not read
+ * anyway, sizes and types.
+ */
+
+#include "check/chromem-run.h"
+
+#define MODE_OTHERS_WRITE 0002u
+#define MODE_OWNER_WRITE 0200u
+
+/* Which mode problem there is, if any. */
+static bool judge_mode(uint32_t mode, struct finding *f, char text[8])
+{
+	if ((mode & MODE_OTHERS_WRITE) != 0)
+		f->code = PROB_CHROMEM_MODE_WORLD_WRITABLE;
+	else if ((mode & MODE_OWNER_WRITE) == 0)
+		f->code = PROB_CHROMEM_MODE_READ_ONLY;
+	else
+		return false;
+	snprintf(text, 8, "%03o", (unsigned)(mode & 07777));
+	f->actual = text;
+	return true;
+}
+
+static void report_mode(struct chromem_run *run, struct part *part, const char *name, uint32_t mode)
+{
+	struct finding f = { 0 };
+	char text[8];
+
+	if (judge_mode(mode, &f, text))
+		part_report(run, part, name, &f);
+}
+
+/* ---- documents that are not going to be read ---- */
+
+/* What would come of reading the file, as far as its type and size tell. */
+static enum chromem_fault_kind fault_by_stat(const struct file_info *info)
+{
+	if (info->type != FILE_REGULAR)
+		return CHROMEM_FAULT_NOT_A_FILE;
+	if (info->size == 0)
+		return CHROMEM_FAULT_EMPTY;
+	return info->size > CHROMEM_FILE_MAX ? CHROMEM_FAULT_TOO_LARGE : CHROMEM_FAULT_NONE;
+}
+
+static int stat_one(struct chromem_run *run, struct part *part, size_t index, struct vs_err *err)
+{
+	struct chromem_fault fault = { .kind = CHROMEM_FAULT_NONE };
+	struct file_info info = { 0 };
+	struct chromem_entry entry;
+	char scratch[32];
+	struct sight sight = { .run = run,
+			       .c = part->c,
+			       .chunk = &part->sum,
+			       .index = index,
+			       .entry = &entry,
+			       .fault = &fault };
+	int r;
+
+	chromem_list_at(part->c->list, index, scratch, &entry);
+	if (entry.entry_class != CHROMEM_ENTRY_DOCUMENT || entry.type == FILE_DIRECTORY)
+		return 0;
+	r = file_stat_at(part->c->dirfd, entry.name, FILE_FOLLOW, &info, err);
+	if (r == VS_ENOENT && entry.type == FILE_SYMLINK)
+		fault.kind = CHROMEM_FAULT_DANGLING;
+	else if (r == VS_ENOENT)
+		return 0;
+	else if (r == VS_EACCES || r == VS_EIO)
+		fault.kind = CHROMEM_FAULT_UNREADABLE;
+	else if (r < 0)
+		return r;
+	else
+		fault.kind = fault_by_stat(&info);
+	part->record->bytes += info.size;
+	if (fault.kind == CHROMEM_FAULT_TOO_LARGE || fault.kind == CHROMEM_FAULT_UNREADABLE)
+		snprintf(fault.detail, sizeof(fault.detail), "%s",
+			 r < 0 ? strerrordesc_np(err->sysno) : "larger than 32 MiB");
+	if (fault.kind != CHROMEM_FAULT_NONE)
+		faults_document(&sight);
+	else
+		report_mode(run, part, entry.name, info.mode);
+	return 0;
+}
+
+/* ---- hooks ---- */
+
+static int stat_begin(struct chromem_run *run, struct part *part, struct vs_err *err)
+{
+	struct file_info info;
+	const char *name;
+	char scratch[32];
+
+	if (part->kind != PART_COLLECTION)
+		return 0;
+	report_mode(run, part, NULL, part->c->info.mode);
+	if (part->metadata_index != SIZE_MAX) {
+		name = part_entry_name(part, part->metadata_index, scratch);
+		if (file_stat_at(part->c->dirfd, name, FILE_FOLLOW, &info, err) == 0 &&
+		    info.type == FILE_REGULAR) {
+			part->record->bytes += info.size;
+			report_mode(run, part, name, info.mode);
+		}
+	}
+	for (size_t i = 0; !run_is_full(run) && i < chromem_list_count(part->c->list); i++) {
+		int r = stat_one(run, part, i, err);
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static void stat_document_mode(const struct sight *s)
+{
+	struct finding f = { 0 };
+	struct file_info info;
+	struct vs_err err = { 0 };
+	char text[8];
+
+	if (s->entry->type == FILE_REGULAR &&
+	    file_stat_at(s->c->dirfd, s->entry->name, FILE_NO_FOLLOW, &info, &err) == 0 &&
+	    judge_mode(info.mode, &f, text))
+		sight_report(s, &f);
+}
+
+const struct chromem_check chromem_stat = {
+	.begin = stat_begin,
+	.document = stat_document_mode,
+};
