@@ -39,8 +39,12 @@ int buf_try_reserve(struct buf *b, size_t more, struct vs_err *err)
 
 static void reserve_or_abort(struct buf *b, size_t more)
 {
-	struct vs_err err = { 0 };
+	struct vs_err err;
 
+	/* Mostly there is room, and an error to fill is larger than what is appended. */
+	if (more <= b->cap - b->len)
+		return;
+	err = (struct vs_err){ 0 };
 	if (buf_try_reserve(b, more, &err) < 0)
 		abort();
 }
