@@ -240,11 +240,12 @@ void chromem_reader_set_general(struct chromem_reader *reader, bool general_only
 /* ---- a document's vector, measured (vector.c) ---- */
 
 struct chromem_vector_stats {
-	double norm; /* Euclidean; NaN or infinite when an element is */
+	double norm; /* Euclidean, from a sum in double precision; not finite when an element is not
+		      */
 	bool has_nan;
 	bool has_inf;
 	bool is_zero;     /* every element is +0 or -0 (and there is at least one) */
-	size_t first_bad; /* index of the first NaN or infinite element */
+	size_t first_bad; /* index of the first NaN or infinite element; 0 when there is none */
 };
 
 void chromem_vector_measure(const float *v, size_t count, struct chromem_vector_stats *out);
@@ -257,12 +258,21 @@ void chromem_vector_measure(const float *v, size_t count, struct chromem_vector_
 /*
  * Append what a fresh process of the library writes: byte-identical, descriptors included, but for
  * the order of map entries, which is random there and the order given here. Not yet compressed.
+ *
+ * A process numbers types in the order in which it first writes them. Metadata has 64 and 65 where
+ * it comes first. Documents have 66, 65, 67 where the process made a collection before them, which
+ * is the form given here; one that only adds to a collection that was there gives 64, 65, 66. Both
+ * mean the same to every reader.
  */
 void chromem_encode_meta(struct buf *out, struct slice name, const struct chromem_pair *metadata,
 			 size_t count);
 void chromem_encode_doc(struct buf *out, const struct chromem_doc *doc);
 
-/* Pack as the library does (gzip, default level), or copy when @c is CHROMEM_PLAIN. */
+/*
+ * Append @gob to @out, packed as the library does (one gzip member, default level, the header that
+ * Go writes), or as it is when @c is CHROMEM_PLAIN. Go's deflate finds other matches than ours: the
+ * bytes behind the header differ from the library's, what they unpack to does not.
+ */
 must_check_ int chromem_pack(enum chromem_compression c, struct slice gob, struct buf *out,
 			     struct vs_err *err);
 
@@ -275,6 +285,45 @@ must_check_ int chromem_pack(enum chromem_compression c, struct slice gob, struc
  * no map and an empty one are the same.
  */
 void chromem_doc_digest(struct digest_ctx *ctx, const struct chromem_doc *doc, struct digest *out);
+
+/*
+ * The digest of a collection: SHA-256 over its name, its metadata, the number of documents and then
+ * each document as above, in byte order of their ids. So the number must be known first, and the
+ * order: make a roster of the ids while reading the collection once, then read the files again in
+ * that order. Call begin, add once for each document, then digest_ctx_final().
+ */
+void chromem_collection_digest_begin(struct digest_ctx *ctx, const struct chromem_meta *meta,
+				     uint64_t documents);
+void chromem_collection_digest_add(struct digest_ctx *ctx, const struct chromem_doc *doc);
+
+/*
+ * The digest of a store: SHA-256 over the number of collections and the digest of each as
+ * lower-case hexadecimal text, in byte order of the collections' names. Call begin, add once for
+ * each, then digest_ctx_final().
+ */
+void chromem_store_digest_begin(struct digest_ctx *ctx, uint64_t collections);
+void chromem_store_digest_add(struct digest_ctx *ctx, const struct digest *collection);
+
+/* ---- names in order (roster.c) ---- */
+
+/*
+ * A list of names (ids of documents, names of collections), each with a number that says where it
+ * was read: put together in any order, read in byte order. Takes 16 bytes a name beside its own.
+ * Sorting leaves one row per name, the one with the highest number: what is read last replaces what
+ * went before, as in the library. Owned.
+ */
+struct chromem_roster;
+struct chromem_roster *chromem_roster_new(void);
+void chromem_roster_freep(struct chromem_roster **roster);
+
+/* @name is copied. Fails with VS_ENOMEM, or VS_ELIMIT for an @index of more than 32 bits. */
+must_check_ int chromem_roster_add(struct chromem_roster *roster, struct slice name, size_t index,
+				   struct vs_err *err);
+void chromem_roster_sort(struct chromem_roster *roster);
+size_t chromem_roster_count(const struct chromem_roster *roster);
+
+/* The index that came with row @at. @name, unless NULL, borrows until the next add. */
+size_t chromem_roster_at(const struct chromem_roster *roster, size_t at, struct slice *name);
 
 /* ---- names that documents speak for (contextd.c) ---- */
 
