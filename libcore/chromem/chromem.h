@@ -85,8 +85,8 @@ struct chromem_entry {
 			     for odd names */
 	enum file_type type;
 	enum chromem_entry_class entry_class;
-	bool is_ordinary;
-	uint32_t key; /* value of the hex digits when ordinary */
+	bool is_ordinary; /* of any type */
+	uint32_t key;     /* value of the hex digits when ordinary */
 };
 
 struct chromem_list; /* opaque; read only once loaded, then safe to share between threads */
@@ -98,15 +98,18 @@ void chromem_list_freep(struct chromem_list **list);
 size_t chromem_list_count(const struct chromem_list *list); /* of all entries */
 size_t chromem_list_documents(
 	const struct chromem_list *list); /* class DOCUMENT, any type but directory */
-size_t
-chromem_list_other_form(const struct chromem_list *list); /* documents under the other setting */
+/* Documents under the other setting; metadata files are not counted. */
+size_t chromem_list_other_form(const struct chromem_list *list);
 bool chromem_list_has_metadata(const struct chromem_list *list);
 
 /* Entry @index in byte order. The name of an ordinary entry is written to @scratch. */
 void chromem_list_at(const struct chromem_list *list, size_t index, char scratch[32],
 		     struct chromem_entry *out);
 
-/* Is there an ordinary document file for @key? */
+/* The entry of exactly this name. */
+bool chromem_list_find(const struct chromem_list *list, const char *name, size_t *index);
+
+/* Is there an ordinary document file (or a link, which may be one) for @key? */
 bool chromem_list_has_key(const struct chromem_list *list, uint32_t key);
 
 /* ---- one file, decoded (pack.c, doc.c, meta.c) ---- */
@@ -416,7 +419,8 @@ struct chromem_scan_request {
 	enum chromem_compression
 		compression; /* the setting that the application opens the store with */
 	bool decode;         /* false: list and read metadata only */
-	const char *only;    /* one collection directory, or NULL for all */
+	const char *only;    /* one entry of the store (VS_ENOENT when it is not there), or NULL for
+				all */
 	struct pool *pool;
 };
 
@@ -425,9 +429,11 @@ struct chromem_scan_request {
  * order of the directory entries, as the library reads them. @document runs on any worker, in no
  * order: it may only write to its @chunk and to what belongs to its @worker. A chunk covers
  * neighbouring documents of one collection;
- * @chunk_end gets the chunks of a collection in order, between its begin and end.
+ * @chunk_end gets the chunks of a collection in order, between its begin and end; the end of one
+ * collection comes before the begin of the next.
  *
- * A callback that returns a negative status stops the scan with it.
+ * A callback that returns anything but 0 stops the scan with it. Chunks that were handed out and
+ * not given back by then stay the visitor's. All but @document may be NULL.
  */
 struct chromem_visitor {
 	void *ctx;

@@ -377,6 +377,30 @@ void chromem_list_at(const struct chromem_list *list, size_t index, char scratch
 			key == CHROMEM_META_KEY ? CHROMEM_ENTRY_METADATA : CHROMEM_ENTRY_DOCUMENT;
 }
 
+bool chromem_list_find(const struct chromem_list *list, const char *name, size_t *index)
+{
+	size_t low = 0, high = chromem_list_count(list);
+	struct chromem_entry entry;
+	char scratch[32];
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+		int order;
+
+		chromem_list_at(list, mid, scratch, &entry);
+		order = strcmp(entry.name, name);
+		if (order == 0) {
+			*index = mid;
+			return true;
+		}
+		if (order < 0)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return false;
+}
+
 bool chromem_list_has_key(const struct chromem_list *list, uint32_t key)
 {
 	const struct keys *keys = &list->keys[list->compression];

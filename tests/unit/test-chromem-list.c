@@ -100,11 +100,15 @@ static void expect_sorted(int dirfd, enum chromem_compression c, char (*names)[6
 	cleanup_(chromem_list_freep) struct chromem_list *list = load(dirfd, c);
 	struct chromem_entry entry;
 	char scratch[32];
+	size_t found;
 
 	cr_assert_eq(chromem_list_count(list), count);
+	cr_assert_not(chromem_list_find(list, "no such name", &found));
 	for (size_t i = 0; i < count; i++) {
 		chromem_list_at(list, i, scratch, &entry);
 		cr_assert_str_eq(entry.name, names[i], "entry %zu", i);
+		cr_assert(chromem_list_find(list, names[i], &found));
+		cr_assert_eq(found, i);
 	}
 }
 
