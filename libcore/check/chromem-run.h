@@ -264,9 +264,6 @@ void encoding_describe(uint32_t oddities, struct slice unknown_field, struct buf
 void scopes_merge(struct scopes *to, const struct scopes *from);
 void fingerprints_merge(struct fingerprints *to, struct fingerprints *from);
 
-/* Find the directory that the request names; sets run->only. */
-must_check_ int run_choose_collection(struct chromem_run *run, struct vs_err *err);
-
 /* ---- families ---- */
 
 extern const struct chromem_check chromem_structure, chromem_stat, chromem_metadata,

@@ -456,6 +456,14 @@ struct chromem_visitor {
 must_check_ int chromem_scan(int dirfd, const struct chromem_scan_request *req,
 			     const struct chromem_visitor *visitor, struct vs_err *err);
 
+/*
+ * Find a collection (find.c): the directory called @wanted, or else the one whose metadata give that
+ * name (of several the last, which the library serves), or else the one that the name hashes to, as
+ * one without metadata has no other. *@dir is owned. VS_ENOENT when there is none.
+ */
+must_check_ int chromem_find_collection(int dirfd, enum chromem_compression c, const char *wanted,
+					struct pool *pool, char **dir, struct vs_err *err);
+
 /* Which setting was the store written with? Counts files of both forms, in at most the first 64
  * collections. */
 struct chromem_form {
