@@ -87,7 +87,7 @@ struct finding {
 /*
  * Append the message or the fix of a finding. Placeholders: {collection} {path} {document} {offset}
  * {count} {expected} {actual} {detail} {other} {s} (plural s for count). "STORE" in a fix stays as
- * it is. Untrusted values are escaped.
+ * it is. Untrusted values are escaped in a message, and quoted for the shell in a fix.
  */
 void finding_format_message(const struct finding *f, struct buf *out);
 bool finding_format_fix(const struct finding *f, struct buf *out); /* false: there is none */
