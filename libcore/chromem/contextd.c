@@ -86,6 +86,12 @@ const char *contextd_rule_name(enum contextd_rule rule)
 	return rule_names[rule];
 }
 
+/* Those of the router include those of projects. */
+const char *contextd_record_kind(size_t index)
+{
+	return index < VS_COUNT(router_kinds) ? router_kinds[index] : NULL;
+}
+
 /* ---- cleaning ---- */
 
 /* Length of the character at the start of @s; a byte that is not UTF-8 counts as one. */

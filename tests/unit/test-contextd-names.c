@@ -228,3 +228,14 @@ Test(contextd, kinds_by_keys)
 	cr_assert_not(contextd_kind_fits(CONTEXTD_KIND_CODEBASE, slice_str("contextd_signals")));
 	cr_assert(contextd_kind_fits(CONTEXTD_KIND_MEMORY, slice_str("anything")));
 }
+
+Test(contextd, kinds_of_records)
+{
+	size_t count = 0;
+	bool has_memories = false;
+
+	for (; contextd_record_kind(count); count++)
+		has_memories |= strcmp(contextd_record_kind(count), "memories") == 0;
+	cr_assert_eq(count, 12);
+	cr_assert(has_memories);
+}
