@@ -8,6 +8,10 @@
  * collection's name, in hex. Nothing can turn that back, but names are guessable: this room makes
  * candidates by the million, hashes them and keeps those that land on a wanted directory.
  *
+ *	find.h	the search: what is known, where names come from, how far to trust one
+ *	mask.h	sets of names written as patterns
+ *	known.h	names remembered from one run to the next
+ *
  * Here: the hash engine. A "hash" below is the first four bytes of a SHA-256 read as a big-endian
  * number, so printing it with %08x gives the directory name. Nothing here allocates, fails or
  * keeps state between calls; every function may be called from any number of threads.
@@ -83,3 +87,7 @@ void hash_block_pad(struct hash_block *block, const struct hash_prefix *prefix, 
  */
 void hash_blocks(enum hash_engine engine, const struct hash_prefix *prefix,
 		 const struct hash_block *blocks, size_t count, uint32_t *out);
+
+#include "lookup/find.h"
+
+#include "lookup/mask.h"
