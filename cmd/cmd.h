@@ -158,6 +158,7 @@ const struct command *command_find(const struct command *const *list, const char
 /* ---- the process ---- */
 
 struct app {
+	char *const *argv; /* as given; ends with NULL */
 	struct common_opts common;
 	struct emit emit;
 	const struct vs_clock *clock;

@@ -122,6 +122,12 @@ void emit_json_double(struct emit *e, const char *key, double value, int decimal
 		jw_double(&e->json, value, decimals);
 }
 
+void emit_json_float(struct emit *e, const char *key, float value)
+{
+	if (json_key(e, key))
+		jw_float(&e->json, value);
+}
+
 void emit_json_bool(struct emit *e, const char *key, bool value)
 {
 	if (json_key(e, key))
@@ -238,50 +244,9 @@ void text_count(struct buf *out, uint64_t count, const char *noun)
 		buf_printf(out, "%" PRIu64 " %s%s", count, noun, count == 1 ? "" : "s");
 }
 
-static bool is_shell_plain(unsigned char c)
-{
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-	       strchr("_./-+=:,@%", c) != NULL;
-}
-
-/* Bytes that would steer a terminal, or that no quoting shows as they are, become $'\xNN'. */
-static bool needs_dollar_quotes(struct slice word)
-{
-	cleanup_(buf_fini) struct buf escaped = { 0 };
-	size_t backslashes = 0;
-
-	for (size_t i = 0; i < word.len; i++)
-		backslashes += word.ptr[i] == '\\';
-	text_escape(&escaped, word);
-	return escaped.len != word.len + backslashes;
-}
-
 void text_shell_word(struct buf *out, const char *word)
 {
-	struct slice bytes = slice_str(word);
-	bool is_plain = bytes.len > 0;
-	bool dollar = needs_dollar_quotes(bytes);
-
-	for (size_t i = 0; i < bytes.len; i++)
-		is_plain = is_plain && is_shell_plain(bytes.ptr[i]);
-	if (is_plain) {
-		buf_append_str(out, word);
-		return;
-	}
-	buf_append_str(out, dollar ? "$'" : "'");
-	for (size_t i = 0; i < bytes.len; i++) {
-		unsigned char c = bytes.ptr[i];
-
-		if (dollar && (c < 0x20 || c >= 0x7f))
-			buf_printf(out, "\\x%02x", c);
-		else if (dollar && (c == '\\' || c == '\''))
-			buf_printf(out, "\\%c", c);
-		else if (c == '\'')
-			buf_append_str(out, "'\\''");
-		else
-			buf_append_byte(out, c);
-	}
-	buf_append_byte(out, '\'');
+	text_quote(out, slice_str(word));
 }
 
 size_t text_columns(struct slice text)

@@ -64,6 +64,7 @@ void emit_json_str(struct emit *e, const char *key, const char *text); /* NULL: 
 void emit_json_bytes(struct emit *e, const char *key, struct slice bytes);
 void emit_json_uint(struct emit *e, const char *key, uint64_t value);
 void emit_json_double(struct emit *e, const char *key, double value, int decimals);
+void emit_json_float(struct emit *e, const char *key, float value); /* all its digits */
 void emit_json_bool(struct emit *e, const char *key, bool value);
 void emit_json_null(struct emit *e, const char *key);
 

@@ -76,15 +76,17 @@ int app_usage(struct app *app, const char *fmt, ...)
 
 void app_note(const struct app *app, const char *fmt, ...)
 {
+	cleanup_(buf_fini) struct buf shown = { 0 };
+	char text[1024];
 	va_list ap;
 
 	if (app->common.quiet)
 		return;
 	va_start(ap, fmt);
-	fputs("vsctl: ", stderr);
-	vfprintf(stderr, fmt, ap);
-	fputc('\n', stderr);
+	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
+	text_escape(&shown, slice_str(text));
+	fprintf(stderr, "vsctl: %s\n", buf_cstr(&shown));
 }
 
 unsigned app_jobs(const struct app *app)
@@ -155,7 +157,7 @@ static int run(struct app *app, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	struct app app = { .clock = &vs_clock_system };
+	struct app app = { .argv = argv, .clock = &vs_clock_system };
 	struct vs_err err = { 0 };
 	int status;
 

@@ -87,7 +87,7 @@ struct finding {
 /*
  * Append the message or the fix of a finding. Placeholders: {collection} {path} {document} {offset}
  * {count} {expected} {actual} {detail} {other} {s} (plural s for count). "STORE" in a fix stays as
- * it is. Untrusted values are escaped.
+ * it is. Untrusted values are escaped in a message, and quoted for the shell in a fix.
  */
 void finding_format_message(const struct finding *f, struct buf *out);
 bool finding_format_fix(const struct finding *f, struct buf *out); /* false: there is none */
@@ -184,17 +184,61 @@ const char *verdict_name(enum verdict v);
 const char *loadable_name(enum loadable l);
 const char *collection_state_name(enum collection_state s);
 
+/* ---- when it happened (timeline.c) ---- */
+
+#define TIMELINE_BUCKETS 24
+
+/* How a collection came to have no metadata file, as far as the times of its files show. */
+enum metadata_gap {
+	GAP_NONE,        /* it has one */
+	GAP_UNKNOWN,     /* the times are those of a copy, or not recorded */
+	GAP_NEVER_THERE, /* the directory was made for a document, and no metadata were written
+			    since */
+	GAP_REMOVED,     /* something left the directory after the last document was written */
+};
+
+/* Times in nanoseconds since 1970; 0 where the file system does not record one. */
+struct timeline {
+	int64_t directory_born_ns;
+	int64_t directory_modified_ns; /* an entry came or went */
+	bool has_metadata;
+	int64_t metadata_born_ns, metadata_modified_ns;
+	uint64_t documents;
+	int64_t first_ns, last_ns;         /* of the documents' times of modification */
+	uint64_t bucket[TIMELINE_BUCKETS]; /* documents by time, from first to last */
+	enum metadata_gap gap;
+	int64_t gap_from_ns, gap_to_ns; /* in which the metadata file was lost; 0: not known */
+	uint64_t in_gap;                /* documents written since the gap began */
+};
+
+/* The timeline of the collection in directory @dir of a chromem store. */
+must_check_ int check_timeline(const struct store *store, const char *dir, struct timeline *out,
+			       struct vs_err *err);
+
+const char *metadata_gap_name(enum metadata_gap gap); /* "none", "unknown", "never-there", ... */
+
 /* ---- why it happened (explain.c) ---- */
 
 /*
- * Which known way of breaking a store fits the findings: crash at creation, disk full, power loss,
- * one lost file, directory removed under a live process, bit rot, an operator's copy, the other
- * compression setting, a foreign writer, the embedding function, permissions. Best first; @evidence
- * says what speaks for it.
+ * Which known way of breaking a store fits the findings: a crash while a collection was created, a
+ * full disk, a power loss, one lost file, a directory removed under a live process, bit rot, an
+ * operator's copy, the other compression setting, a foreign writer, the embedding function,
+ * permissions, and so on. @evidence says what speaks for it.
  */
 struct cause {
-	const char *code;       /* "deleted-under-live-process" */
+	const char *code;       /* "directory-removed-under-live-process" */
 	const char *summary;    /* one sentence */
-	const char *collection; /* NULL for the store */
+	const char *collection; /* NULL when it is about more than one, or the store */
 	const char *evidence;
+	uint64_t findings; /* that it explains */
 };
+
+/* Give it every finding of a run, and ask it once in the end. Owned. */
+struct explain;
+struct explain *explain_new(const struct store *store);
+void explain_freep(struct explain **explain);
+void explain_add(struct explain *explain, const struct finding *f);
+
+/* Call @fn for each cause, best first; arguments are borrowed for the call. */
+void explain_causes(struct explain *explain, void (*fn)(void *ctx, const struct cause *cause),
+		    void *ctx);

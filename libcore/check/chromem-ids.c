@@ -201,7 +201,7 @@ static int judge_group(struct chromem_run *run, struct part *part, const struct 
 	size_t proper;
 	int r;
 
-	if (row->hash != CHROMEM_META_KEY && part_find_key(part, row->hash, &proper)) {
+	if (row->hash != CHROMEM_META_KEY && part_find_key(run, part, row->hash, &proper)) {
 		r = group_add(run, part, &g, (uint32_t)proper, true, err);
 		if (r < 0)
 			return r;

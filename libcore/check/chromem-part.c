@@ -90,30 +90,20 @@ const char *part_entry_name(const struct part *part, size_t index, char scratch[
 	return entry.name;
 }
 
-bool part_find_key(const struct part *part, uint32_t key, size_t *index)
+bool part_find_key(const struct chromem_run *run, const struct part *part, uint32_t key,
+		   size_t *index)
 {
-	size_t low = 0, high = chromem_list_count(part->c->list);
-	char wanted[CHROMEM_ID_LEN + 1];
+	char name[32];
+	char scratch[32];
+	struct chromem_entry entry;
 
-	if (!chromem_list_has_key(part->c->list, key))
+	chromem_hash_format(key, name);
+	snprintf(name + CHROMEM_ID_LEN, sizeof(name) - CHROMEM_ID_LEN, "%s",
+		 chromem_extension(run->compression));
+	if (!chromem_list_find(part->c->list, name, index))
 		return false;
-	chromem_hash_format(key, wanted);
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		char scratch[32];
-		struct chromem_entry entry;
-
-		chromem_list_at(part->c->list, middle, scratch, &entry);
-		if (entry.is_ordinary && entry.key == key) {
-			*index = middle;
-			return true;
-		}
-		if (strcmp(entry.name, wanted) < 0)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return false;
+	chromem_list_at(part->c->list, *index, scratch, &entry);
+	return entry.entry_class == CHROMEM_ENTRY_DOCUMENT && entry.type != FILE_DIRECTORY;
 }
 
 bool part_next_noted(const struct part *part, uint32_t flags, size_t *index)

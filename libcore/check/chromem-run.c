@@ -326,7 +326,10 @@ static int run_init(struct chromem_run *run, struct check_summary *out, struct v
 			run->digests[i] = digest_ctx_new();
 	}
 	choose_families(run);
-	return run_choose_collection(run, err);
+	if (!run->req->only_collection)
+		return 0;
+	return chromem_find_collection(run->store->dirfd, run->compression,
+				       run->req->only_collection, run->pool, &run->only, err);
 }
 
 static void emit_collections(const struct chromem_run *run, const struct check_sink *sink,

@@ -234,7 +234,8 @@ must_check_ int part_look(struct chromem_run *run, struct part *part, size_t ind
 const char *part_entry_name(const struct part *part, size_t index, char scratch[32]);
 
 /* The entry of the ordinary document file for @key, if there is one. */
-bool part_find_key(const struct part *part, uint32_t key, size_t *index);
+bool part_find_key(const struct chromem_run *run, const struct part *part, uint32_t key,
+		   size_t *index);
 
 /* Next entry from *@index on whose note has all of @flags; false behind the last. */
 bool part_next_noted(const struct part *part, uint32_t flags, size_t *index);
@@ -262,9 +263,6 @@ void encoding_describe(uint32_t oddities, struct slice unknown_field, struct buf
 
 void scopes_merge(struct scopes *to, const struct scopes *from);
 void fingerprints_merge(struct fingerprints *to, struct fingerprints *from);
-
-/* Find the directory that the request names; sets run->only. */
-must_check_ int run_choose_collection(struct chromem_run *run, struct vs_err *err);
 
 /* ---- families ---- */
 

@@ -94,6 +94,31 @@ static void append_text(struct buf *out, const char *text)
 		buf_append_str(out, "(unknown)");
 }
 
+/*
+ * A value as a word of a command that will be pasted. It is whole: a name cut short would be
+ * another's. An id that is not known, or that no program can be given, is left to the file that
+ * holds it.
+ */
+static void append_word(struct buf *out, const struct finding *f, struct slice name)
+{
+	struct slice word = slice_of(NULL, 0);
+
+	if (slice_eq_str(name, "collection") && f->collection)
+		word = slice_str(f->collection);
+	else if (slice_eq_str(name, "document") && f->document.len > 0 &&
+		 !memchr(f->document.ptr, '\0', f->document.len))
+		word = f->document;
+	else if (f->path)
+		word = slice_str(f->path);
+	if (slice_eq_str(name, "document") && word.ptr && word.ptr != f->document.ptr) {
+		const unsigned char *slash = memrchr(word.ptr, '/', word.len);
+
+		if (slash)
+			word = slice_of(slash + 1, word.len - (size_t)(slash + 1 - word.ptr));
+	}
+	text_quote(out, word);
+}
+
 static void append_placeholder(struct buf *out, const struct finding *f, struct slice name)
 {
 	const struct {
@@ -127,7 +152,9 @@ static void append_placeholder(struct buf *out, const struct finding *f, struct 
 	}
 }
 
-static void format(const struct finding *f, const char *pattern, struct buf *out)
+static void format(const struct finding *f, const char *pattern,
+		   void (*append)(struct buf *out, const struct finding *f, struct slice name),
+		   struct buf *out)
 {
 	for (;;) {
 		size_t literal = strcspn(pattern, "{");
@@ -138,14 +165,14 @@ static void format(const struct finding *f, const char *pattern, struct buf *out
 		if (*pattern == '\0')
 			return;
 		name = strcspn(pattern, "}");
-		append_placeholder(out, f, slice_of(pattern + 1, name - 1));
+		append(out, f, slice_of(pattern + 1, name - 1));
 		pattern += name + 1;
 	}
 }
 
 void finding_format_message(const struct finding *f, struct buf *out)
 {
-	format(f, problem_row(f->code)->message, out);
+	format(f, problem_row(f->code)->message, append_placeholder, out);
 }
 
 bool finding_format_fix(const struct finding *f, struct buf *out)
@@ -154,6 +181,6 @@ bool finding_format_fix(const struct finding *f, struct buf *out)
 
 	if (!fix)
 		return false;
-	format(f, fix, out);
+	format(f, fix, append_word, out);
 	return true;
 }

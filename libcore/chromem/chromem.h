@@ -134,6 +134,7 @@ enum chromem_fault_kind {
 	CHROMEM_FAULT_DANGLING,   /* a symbolic link to nothing */
 	CHROMEM_FAULT_NOT_A_FILE, /* FIFO, socket, device: the library would block or fail */
 	CHROMEM_FAULT_VANISHED,   /* listed, and gone when it was to be read: not damage */
+	CHROMEM_FAULT_SEALED,     /* not authentic: another key, or changed bytes */
 };
 
 struct chromem_fault {
@@ -285,7 +286,8 @@ must_check_ int chromem_pack(enum chromem_compression c, struct slice gob, struc
  * Digest of what a document says, independent of how it was encoded: SHA-256 over id, metadata in
  * byte order of the keys, number of elements, each element as 4 bytes of its float32, content.
  * Strings: 8-byte little-endian length, then the bytes. Maps: 8-byte count, then keys and values;
- * no map and an empty one are the same.
+ * no map and an empty one are the same. Aborts where a map of more than 64 entries finds no memory
+ * to be put in order, which is as much as the map itself takes.
  */
 void chromem_doc_digest(struct digest_ctx *ctx, const struct chromem_doc *doc, struct digest *out);
 
@@ -459,6 +461,14 @@ struct chromem_visitor {
 must_check_ int chromem_scan(int dirfd, const struct chromem_scan_request *req,
 			     const struct chromem_visitor *visitor, struct vs_err *err);
 
+/*
+ * Find a collection (find.c): the directory called @wanted, or else the one whose metadata give that
+ * name (of several the last, which the library serves), or else the one that the name hashes to, as
+ * one without metadata has no other. *@dir is owned. VS_ENOENT when there is none.
+ */
+must_check_ int chromem_find_collection(int dirfd, enum chromem_compression c, const char *wanted,
+					struct pool *pool, char **dir, struct vs_err *err);
+
 /* Which setting was the store written with? Counts files of both forms, in at most the first 64
  * collections. */
 struct chromem_form {
@@ -469,11 +479,38 @@ struct chromem_form {
 };
 must_check_ int chromem_detect_form(int dirfd, struct chromem_form *out, struct vs_err *err);
 
-/* ---- export files (export.c, seal.c) ---- */
+/* ---- sealed bytes (seal.c) ---- */
+
+#define CHROMEM_KEY_LEN 32
+#define CHROMEM_NONCE_LEN 12
+#define CHROMEM_TAG_LEN 16
+
+/*
+ * Seal bytes with AES-256-GCM, in any number of pieces: nonce, ciphertext of the same length, tag,
+ * no additional data. The nonce is random; @key has CHROMEM_KEY_LEN bytes and is read during the
+ * call only. Pieces are replaced in place. Fails with VS_ENOTSUP where libcrypto does not offer the
+ * cipher, VS_ELIMIT beyond 64 GiB. Owned.
+ */
+struct chromem_seal;
+must_check_ int chromem_seal_new(struct chromem_seal **out, const unsigned char *key,
+				 unsigned char *nonce, struct vs_err *err);
+void chromem_seal_freep(struct chromem_seal **seal);
+must_check_ int chromem_seal_add(struct chromem_seal *seal, unsigned char *bytes, size_t len,
+				 struct vs_err *err);
+must_check_ int chromem_seal_end(struct chromem_seal *seal, unsigned char *tag, struct vs_err *err);
+
+/*
+ * Open @len sealed bytes in place; *@plain borrows from them. Returns 0; 1 with @fault filled when
+ * they are too short or not authentic, and then what they hold is of no use; or negative.
+ */
+must_check_ int chromem_unseal(const unsigned char *key, unsigned char *sealed, size_t len,
+			       struct slice *plain, struct chromem_fault *fault,
+			       struct vs_err *err);
+
+/* ---- export files (export.c, export-write.c) ---- */
 
 /* No export file larger than this, unpacked, is decoded. */
 #define CHROMEM_EXPORT_MAX (UINT64_C(4) << 30)
-#define CHROMEM_KEY_LEN 32
 
 /*
  * Decode a whole-store export (one gob value; plain, gzip, or AES-256-GCM over either: 12-byte
@@ -493,3 +530,25 @@ must_check_ int chromem_export_read(int dirfd, const char *name, const unsigned 
 				    const struct chromem_export_visitor *visitor,
 				    uint32_t *oddities, struct chromem_fault *fault,
 				    struct vs_err *err);
+
+/*
+ * Write an export as a fresh process of the library would: the same bytes but for the order of map
+ * entries, which is the source's. With CHROMEM_GZIP it is a row of gzip members, which readers take
+ * for one; with @key (CHROMEM_KEY_LEN bytes, or NULL) the whole is sealed.
+ *
+ * @source is visited twice, to count and to write, and has to give the same both times: each
+ * collection, then its documents, as chromem_export_read() does. Where it does not, the writing
+ * ends with VS_EVANISHED. @sink gets the bytes in order; what it got before a failure is void.
+ * VS_ELIMIT for more than CHROMEM_EXPORT_MAX, before the sink got anything.
+ */
+struct chromem_export_source {
+	void *ctx;
+	int (*visit)(void *ctx, const struct chromem_export_visitor *to, struct vs_err *err);
+};
+struct chromem_export_sink {
+	void *ctx;
+	int (*write)(void *ctx, struct slice bytes, struct vs_err *err);
+};
+must_check_ int chromem_export_write(const struct chromem_export_source *source,
+				     enum chromem_compression c, const unsigned char *key,
+				     const struct chromem_export_sink *sink, struct vs_err *err);

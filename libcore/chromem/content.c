@@ -26,49 +26,46 @@ static void add_string(struct digest_ctx *ctx, struct slice text)
 }
 
 /* By insertion, as maps are small and files of one writer mostly in some order already. */
-static void sort_small(const struct chromem_pair *pairs, const struct chromem_pair **sorted,
-		       size_t count)
+static void sort_small(struct chromem_pair *sorted, const struct chromem_pair *pairs, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
 		size_t k = i;
 
-		for (; k > 0 && slice_cmp(pairs[i].key, sorted[k - 1]->key) < 0; k--)
+		for (; k > 0 && slice_cmp(pairs[i].key, sorted[k - 1].key) < 0; k--)
 			sorted[k] = sorted[k - 1];
-		sorted[k] = &pairs[i];
+		sorted[k] = pairs[i];
 	}
 }
 
 static int compare_keys(const void *a, const void *b)
 {
-	const struct chromem_pair *const *left = a;
-	const struct chromem_pair *const *right = b;
+	const struct chromem_pair *left = a;
+	const struct chromem_pair *right = b;
 
-	return slice_cmp((*left)->key, (*right)->key);
+	return slice_cmp(left->key, right->key);
 }
 
-static void add_sorted(struct digest_ctx *ctx, const struct chromem_pair *const *sorted,
-		       size_t count)
+static void add_sorted(struct digest_ctx *ctx, const struct chromem_pair *sorted, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
-		add_string(ctx, sorted[i]->key);
-		add_string(ctx, sorted[i]->value);
+		add_string(ctx, sorted[i].key);
+		add_string(ctx, sorted[i].value);
 	}
 }
 
 static void add_map(struct digest_ctx *ctx, const struct chromem_pair *pairs, size_t count)
 {
-	cleanup_(vs_freep) const struct chromem_pair **large = NULL;
-	const struct chromem_pair *small[SMALL_MAP];
+	cleanup_(vs_freep) struct chromem_pair *large = NULL;
+	struct chromem_pair small[SMALL_MAP];
 
 	digest_ctx_add_u64(ctx, count);
 	if (count <= SMALL_MAP) {
-		sort_small(pairs, small, count);
+		sort_small(small, pairs, count);
 		add_sorted(ctx, small, count);
 		return;
 	}
 	large = vs_alloc_array(count, sizeof(*large));
-	for (size_t i = 0; i < count; i++)
-		large[i] = &pairs[i];
+	memcpy(large, pairs, count * sizeof(*large));
 	qsort(large, count, sizeof(*large), compare_keys);
 	add_sorted(ctx, large, count);
 }

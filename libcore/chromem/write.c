@@ -78,6 +78,24 @@ void chromem_put_doc(struct buf *out, const struct chromem_doc *doc)
 	gob_struct_end(&s);
 }
 
+/* A length takes at most 9 bytes, a float as many, a step to the next field or an end mark 1. */
+#define LENGTH_CAP UINT64_C(9)
+
+uint64_t chromem_strings_bound(const struct chromem_pair *pairs, size_t count)
+{
+	uint64_t bound = LENGTH_CAP;
+
+	for (size_t i = 0; i < count; i++)
+		bound += 2 * LENGTH_CAP + pairs[i].key.len + pairs[i].value.len;
+	return bound;
+}
+
+uint64_t chromem_doc_bound(const struct chromem_doc *doc)
+{
+	return 5 + 3 * LENGTH_CAP + doc->id.len + doc->content.len + doc->dimension * LENGTH_CAP +
+	       chromem_strings_bound(doc->metadata, doc->metadata_count);
+}
+
 void chromem_encode_meta(struct buf *out, struct slice name, const struct chromem_pair *metadata,
 			 size_t count)
 {

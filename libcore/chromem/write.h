@@ -26,6 +26,11 @@ void chromem_put_doc_type(struct buf *out, int64_t number, const char *name, int
 			  int64_t vector);
 void chromem_put_vector_type(struct buf *out, int64_t number);
 
-/* Values, without a message around them. */
+/*
+ * Values, without a message around them. Sizes of documents come from outside: a caller that cannot
+ * afford to abort makes room for chromem_doc_bound() bytes first.
+ */
 void chromem_put_strings(struct buf *out, const struct chromem_pair *pairs, size_t count);
 void chromem_put_doc(struct buf *out, const struct chromem_doc *doc);
+uint64_t chromem_strings_bound(const struct chromem_pair *pairs, size_t count);
+uint64_t chromem_doc_bound(const struct chromem_doc *doc);

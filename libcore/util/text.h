@@ -24,6 +24,13 @@ bool utf8_is_valid(struct slice text);
  */
 void text_escape(struct buf *out, struct slice text);
 
+/*
+ * Append @word as a shell reads it, quoted where anything in it is special or would steer a
+ * terminal. A word with a NUL in it cannot be given to any program; what is printed for it is of no
+ * use.
+ */
+void text_quote(struct buf *out, struct slice word);
+
 /* A whole decimal number, nothing before or behind it, at most @max. */
 must_check_ bool parse_u64(const char *text, uint64_t max, uint64_t *out);
 

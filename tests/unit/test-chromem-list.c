@@ -21,17 +21,9 @@ Test(layout, hashes_of_known_names)
 
 Test(layout, only_lower_case_digits_are_read)
 {
-	static const char *const wrong[] = { "",
-					     "e9f85bf",
-					     "e9f85bf60",
-					     "E9f85bf6",
-					     "e9f85bg6",
-					     "e9f85b/6",
-					     "e9f85b:6",
-					     "e9f85b`6",
-					     " e9f85bf6",
-					     "e9f85b\xff"
-					     "6" };
+	static const char *const wrong[] = { "",          "e9f85bf",    "e9f85bf60", "E9f85bf6",
+					     "e9f85bg6",  "e9f85b/6",   "e9f85b:6",  "e9f85b`6",
+					     " e9f85bf6", "e9f85b\3776" };
 	uint32_t hash = 1;
 
 	for (size_t i = 0; i < VS_COUNT(wrong); i++)

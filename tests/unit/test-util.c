@@ -88,6 +88,35 @@ Test(text, a_terminal_is_not_steered)
 	cr_assert_str_eq(safe, "a\\x1b[2J\\n\\\\\\x7f\\u009b\\u202e\\xff");
 }
 
+Test(text, words_for_a_shell)
+{
+	static const struct {
+		const char word[24];
+		size_t len;
+		const char want[40];
+	} rows[] = {
+		{ "e9f85bf6", 8, "e9f85bf6" },
+		{ "/a_b-c.d,e:f@g%h=i+j", 20, "/a_b-c.d,e:f@g%h=i+j" },
+		{ "", 0, "''" },
+		{ "two words", 9, "'two words'" },
+		{ "x; rm -rf ~", 11, "'x; rm -rf ~'" },
+		{ "it's", 4, "'it'\\''s'" },
+		{ "back\\slash", 10, "'back\\slash'" },
+		{ "caf\xc3\xa9", 5, "'caf\xc3\xa9'" },
+		{ "caf\xe9 1", 6, "$'caf\\351 1'" },
+		{ "\x1b[2J", 4, "$'\\033[2J'" },
+		{ "a\n'\\", 4, "$'a\\012\\'\\\\'" },
+		{ "~", 1, "'~'" },
+	};
+
+	for (size_t i = 0; i < VS_COUNT(rows); i++) {
+		cleanup_(buf_fini) struct buf out = { 0 };
+
+		text_quote(&out, slice_of(rows[i].word, rows[i].len));
+		cr_assert_str_eq(buf_cstr(&out), rows[i].want, "row %zu: %s", i, buf_cstr(&out));
+	}
+}
+
 Test(parse, numbers_sizes_durations)
 {
 	uint64_t value = 7;
