@@ -479,6 +479,22 @@ struct chromem_form {
 };
 must_check_ int chromem_detect_form(int dirfd, struct chromem_form *out, struct vs_err *err);
 
+/* ---- a file of unknown kind, from its first bytes (peek.c) ---- */
+
+enum chromem_content {
+	CHROMEM_CONTENT_OTHER, /* no gob data */
+	CHROMEM_CONTENT_EXPORT,
+	CHROMEM_CONTENT_DOCUMENT,
+	CHROMEM_CONTENT_METADATA,
+	CHROMEM_CONTENT_GOB, /* gob data of something else */
+};
+
+/* A guess, good enough to say what to do with a file; @head are its first bytes, unpacked. */
+enum chromem_content chromem_peek(struct slice head);
+
+/* The first bytes that gzip data unpack to, at most @cap; 0 when @head is no gzip data. */
+size_t chromem_unpack_head(struct slice head, unsigned char *out, size_t cap);
+
 /* ---- sealed bytes (seal.c) ---- */
 
 #define CHROMEM_KEY_LEN 32

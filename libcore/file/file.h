@@ -83,6 +83,10 @@ must_check_ int file_stat_fd(int fd, struct file_info *out, struct vs_err *err);
 must_check_ int file_read_at(int dirfd, const char *name, enum file_flags flags, uint64_t limit,
 			     struct buf *out, enum file_type *type, struct vs_err *err);
 
+/* The same for at most the first @max bytes of a file of any size. */
+must_check_ int file_read_head_at(int dirfd, const char *name, enum file_flags flags, size_t max,
+				  struct buf *out, enum file_type *type, struct vs_err *err);
+
 #include "file/lock.h"
 
 #include "file/ops.h"

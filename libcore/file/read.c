@@ -145,19 +145,16 @@ static int explain_open(int dirfd, const char *name, enum file_flags flags, enum
 	return 1;
 }
 
-int file_read_at(int dirfd, const char *name, enum file_flags flags, uint64_t limit,
-		 struct buf *out, enum file_type *type, struct vs_err *err)
+/* Open what stands there if it is a regular file; 1 with *@type when it is something else. */
+static int open_regular(int dirfd, const char *name, enum file_flags flags, int *fd, uint64_t *size,
+			enum file_type *type, struct vs_err *err)
 {
 	int how = O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
-	cleanup_(file_closep) int fd = -1;
-	enum file_type unused;
-	struct file_info info = { .size = SIZE_NOT_ASKED };
+	struct file_info info;
 	int r;
 
-	if (!type)
-		type = &unused;
 	*type = FILE_REGULAR;
-	buf_clear(out);
+	*size = SIZE_NOT_ASKED;
 	if (flags & FILE_NO_FOLLOW)
 		how |= O_NOFOLLOW;
 	if (!(flags & FILE_SEEN_REGULAR)) {
@@ -166,13 +163,52 @@ int file_read_at(int dirfd, const char *name, enum file_flags flags, uint64_t li
 		if (r < 0)
 			return r;
 		*type = info.type;
+		*size = info.size;
 		if (info.type != FILE_REGULAR)
 			return 1;
 	}
 	do {
-		fd = openat(dirfd, name, how);
-	} while (fd < 0 && errno == EINTR);
-	if (fd < 0)
-		return explain_open(dirfd, name, flags, type, err);
-	return read_all(fd, name, limit, info.size, out, type, err);
+		*fd = openat(dirfd, name, how);
+	} while (*fd < 0 && errno == EINTR);
+	return *fd < 0 ? explain_open(dirfd, name, flags, type, err) : 0;
+}
+
+int file_read_at(int dirfd, const char *name, enum file_flags flags, uint64_t limit,
+		 struct buf *out, enum file_type *type, struct vs_err *err)
+{
+	cleanup_(file_closep) int fd = -1;
+	enum file_type unused;
+	uint64_t size;
+	int r;
+
+	if (!type)
+		type = &unused;
+	buf_clear(out);
+	r = open_regular(dirfd, name, flags, &fd, &size, type, err);
+	return r != 0 ? r : read_all(fd, name, limit, size, out, type, err);
+}
+
+int file_read_head_at(int dirfd, const char *name, enum file_flags flags, size_t max,
+		      struct buf *out, enum file_type *type, struct vs_err *err)
+{
+	cleanup_(file_closep) int fd = -1;
+	enum file_type unused;
+	uint64_t size;
+	ssize_t got;
+	int r;
+
+	if (!type)
+		type = &unused;
+	buf_clear(out);
+	r = open_regular(dirfd, name, flags, &fd, &size, type, err);
+	if (r == 0)
+		r = grow(out, max, err);
+	if (r != 0)
+		return r;
+	do {
+		got = pread(fd, out->ptr + out->len, max - out->len, (off_t)out->len);
+		if (got > 0)
+			out->len += (size_t)got;
+	} while ((got > 0 && out->len < max) || (got < 0 && errno == EINTR));
+	return got < 0 ? explain_failure(fd, name, out->len, type, err) : 0;
 }

@@ -105,6 +105,28 @@ Test(file_read, a_huge_file_costs_no_memory)
 	}
 }
 
+Test(file_read, only_the_head_of_a_large_file)
+{
+	cleanup_(vs_freep) unsigned char *bytes = pattern(200000);
+	cleanup_(buf_fini) struct buf out = { 0 };
+	enum file_type type;
+	struct vs_err err = { 0 };
+	int dirfd;
+
+	scratch_new(&dirfd);
+	scratch_write(dirfd, "large", bytes, 200000);
+	scratch_write(dirfd, "small", bytes, 10);
+	scratch_fifo(dirfd, "fifo");
+	cr_assert_eq(file_read_head_at(dirfd, "large", FILE_FOLLOW, 5000, &out, &type, &err), 0);
+	cr_assert(slice_eq(buf_slice(&out), slice_of(bytes, 5000)));
+	cr_assert_eq(file_read_head_at(dirfd, "small", FILE_FOLLOW, 5000, &out, &type, &err), 0);
+	cr_assert(slice_eq(buf_slice(&out), slice_of(bytes, 10)));
+	cr_assert_eq(file_read_head_at(dirfd, "fifo", FILE_FOLLOW, 5000, &out, &type, &err), 1);
+	cr_assert_eq(type, FILE_FIFO);
+	cr_assert_eq(file_read_head_at(dirfd, "gone", FILE_FOLLOW, 5000, &out, &type, &err),
+		     VS_ENOENT);
+}
+
 /* The kernel says 0 bytes for these, and gives them in pieces of less than a page. */
 Test(file_read, a_file_larger_than_it_says_is_read_to_its_end)
 {
