@@ -89,5 +89,5 @@ void hash_blocks(enum hash_engine engine, const struct hash_prefix *prefix,
 		 const struct hash_block *blocks, size_t count, uint32_t *out);
 
 #include "lookup/find.h"
-
+#include "lookup/known.h"
 #include "lookup/mask.h"
