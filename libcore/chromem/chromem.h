@@ -174,6 +174,17 @@ struct chromem_pair {
 	struct slice value;
 };
 
+/* Measures that go with the oddities. Offsets are into the unpacked data. */
+struct chromem_facts {
+	uint64_t unpacked_size; /* as far as the data can be unpacked */
+	uint64_t value_end;     /* behind the last byte that the library needs */
+	uint64_t leftover;      /* bytes behind that, in the message */
+	uint64_t trailing;      /* bytes behind the message */
+	uint64_t zero_tail_off; /* with CHROMEM_ODD_ZERO_TAIL: where the zeros begin that reach to
+				   the end; the first few may belong there */
+	uint64_t inexact_floats;
+};
+
 /* A decoded document. Slices and arrays borrow from the reader, until its next use. */
 struct chromem_doc {
 	struct slice id;
@@ -184,12 +195,16 @@ struct chromem_doc {
 	const float *embedding;
 	size_t dimension; /* number of elements; 0 when there is no embedding */
 	uint32_t oddities;
-	uint64_t odd_off;                            /* where the first oddity was seen */
-	struct slice unknown_field;                  /* name of the first unknown field */
-	uint64_t id_off, embedding_off, content_off; /* in the unpacked data; 0 when absent */
+	uint64_t odd_off;           /* where the first oddity was seen, in the unpacked data */
+	struct slice unknown_field; /* name of the first unknown field */
+	/* In the unpacked data: of the first byte of the id, the first element of the embedding,
+	 * the first byte of the text; 0 when absent. */
+	uint64_t id_off, embedding_off, content_off;
 	/* With CHROMEM_ODD_GZIP_CHECKSUM: the CRC-32 in the trailer and that of the data; the same
-	 * where only the length is wrong. */
+	 * where only the length is wrong; 0 and its complement where the data cannot be unpacked to
+	 * their end. A single bit of difference means that the trailer was hit, not the data. */
 	uint32_t gzip_crc_stored, gzip_crc_actual;
+	struct chromem_facts facts;
 };
 
 struct chromem_meta {
@@ -202,8 +217,9 @@ struct chromem_meta {
 	uint32_t oddities;
 	uint64_t odd_off;
 	struct slice unknown_field;
-	uint64_t name_off;
+	uint64_t name_off;                         /* of its first byte */
 	uint32_t gzip_crc_stored, gzip_crc_actual; /* as in a document */
+	struct chromem_facts facts;
 };
 
 /*

@@ -8,33 +8,34 @@
  * checks, so that a refusal carries the text that a Go program would print beside our own text with
  * the byte offset. The caller describes the Go type that the value is decoded into (a shape) and is
  * called back with the values; fields are matched by name, unknown ones are skipped, missing ones
- * are not reported. Strings are slices of the input, and nothing is allocated per value. A reader
- *is used by one thread.
+ * are not reported. Strings are slices of the input, and nothing is allocated per value. One thread
+ * uses a reader.
  *
  *	stream     = message*
  *	message    = uint(length) body
- *	body       = int(-type) wireType			definition of a type
- *	           | int(type) value				value of a type; a non-struct has a
- *00 before it uint       = 00..7f | (100 - n) byte{n}			n = 1..8, big endian int =
- *uint					u even: u >> 1, odd: ~(u >> 1)
- *	bool       = uint					0 or not 0
- *	float      = uint					the double's 8 bytes, reversed
+ *	body       = int(-type) wireType		definition of a type
+ *	           | int(type) value			value of a type
+ *	           | int(type) 00 value			the same when it is no struct
+ *	uint       = 00..7f | (100 - n) byte{n}		n = 1..8, big endian
+ *	int        = uint				even u: u >> 1, odd u: ~(u >> 1)
+ *	bool       = uint				0 or another
+ *	float      = uint				the 8 bytes of a double, reversed
  *	complex    = float float
  *	string, bytes, blob = uint(length) byte{length}
  *	slice, array = uint(count) value{count}
  *	map        = uint(count) (key value){count}
- *	struct     = (uint(step) value)* (00 | end of message)	step is added to the field's number,
- *								which starts at -1
- *	interface  = 00						nil
- *	           | string(name) (int(-type) wireType uint?)* int(type) uint(length) value
- *								definitions may fill messages of
- *								their own
+ *	struct     = (uint(step) value)* end		a step is added to the field number,
+ *	end        = 00 | end of message		which starts at -1
+ *	interface  = 00 | string(name) definition* int(type) uint(length) value
+ *	definition = int(-type) wireType [uint]		or in messages of their own
  *
- *	wireType   = struct { array, slice, struct, map, gobEncoder, binaryMarshaler, textMarshaler
- *} array      = struct { common, element int, length int } slice      = struct { common, element
- *int } struct     = struct { common, fields []struct { name string, type int } } map        =
- *struct { common, key int, element int } the others = struct { common } common     = struct { name
- *string, number int }
+ *	wireType   = struct { array, slice, struct, map, encoder, marshaler, textMarshaler }
+ *	array      = struct { common, element int, length int }
+ *	slice      = struct { common, element int }
+ *	struct     = struct { common, fields []struct { name string, type int } }
+ *	map        = struct { common, key int, element int }
+ *	others     = struct { common }
+ *	common     = struct { name string, number int }
  *
  * Types: 1 bool, 2 int, 3 uint, 4 float, 5 bytes, 6 string, 7 complex, 8 interface, 16..24 the
  * types of definitions themselves, from 64 what the stream defines. A type may be defined after

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* The reader's memory, and files on disk. */
+
+#include "chromem/read.h"
+
+#include <fcntl.h>
+
+struct chromem_reader *chromem_reader_new(void)
+{
+	return vs_alloc(sizeof(struct chromem_reader));
+}
+
+void chromem_reader_freep(struct chromem_reader **reader)
+{
+	struct chromem_reader *r = *reader;
+
+	if (!r)
+		return;
+	buf_fini(&r->file);
+	unpacker_fini(&r->unpacker);
+	gob_reader_fini(&r->gob);
+	pairs_fini(&r->doc_pairs);
+	pairs_fini(&r->meta_pairs);
+	free(r->embedding);
+	free(r);
+	*reader = NULL;
+}
+
+uint64_t chromem_reader_file_size(const struct chromem_reader *reader)
+{
+	return reader->file_size;
+}
+
+void chromem_reader_set_general(struct chromem_reader *reader, bool general_only)
+{
+	reader->general_only = general_only;
+}
+
+int reader_reserve_embedding(struct chromem_reader *reader, size_t count, struct vs_err *err)
+{
+	size_t cap = VS_MAX(reader->embedding_cap * 2, VS_MAX(count, (size_t)1024));
+	float *grown;
+
+	if (count <= reader->embedding_cap)
+		return 0;
+	grown = reallocarray(reader->embedding, cap, sizeof(*grown));
+	if (!grown)
+		return vs_fail(err, VS_ENOMEM, "no memory for %zu vector elements", cap);
+	reader->embedding = grown;
+	reader->embedding_cap = cap;
+	return 0;
+}
+
+/* ---- files ---- */
+
+/* Go's text for a failed open, which names the path that the library was given. */
+static void set_open_text(struct chromem_fault *fault, const char *name, const char *text)
+{
+	snprintf(fault->loader_text, sizeof(fault->loader_text), "couldn't open file: open %s: %s",
+		 name, text);
+}
+
+static void fault_of_open(int dirfd, const char *name, int status, const struct vs_err *cause,
+			  struct chromem_fault *fault)
+{
+	struct file_info info;
+	struct vs_err ignored = { 0 };
+
+	snprintf(fault->detail, sizeof(fault->detail), "%.*s", (int)sizeof(fault->detail) - 1,
+		 cause->text);
+	fault->kind = CHROMEM_FAULT_UNREADABLE;
+	if (status == VS_ELIMIT) {
+		fault->kind = CHROMEM_FAULT_TOO_LARGE;
+	} else if (status == VS_ENOENT) {
+		fault->kind = CHROMEM_FAULT_VANISHED;
+		if (file_stat_at(dirfd, name, FILE_NO_FOLLOW, &info, &ignored) == 0 &&
+		    info.type == FILE_SYMLINK)
+			fault->kind = CHROMEM_FAULT_DANGLING;
+		set_open_text(fault, name, "no such file or directory");
+	} else if (status == VS_EACCES) {
+		set_open_text(fault, name, "permission denied");
+	}
+}
+
+/* Read the file into the reader. Returns 0, 1 with @fault filled, or a negative status. */
+static int load(struct chromem_reader *reader, int dirfd, const char *name,
+		struct chromem_fault *fault, struct vs_err *err)
+{
+	enum file_type type;
+	struct vs_err cause = { 0 };
+	int ret;
+
+	*fault = (struct chromem_fault){ 0 };
+	reader->file_size = 0;
+	ret = file_read_at(dirfd, name, FILE_FOLLOW, CHROMEM_FILE_MAX, &reader->file, &type,
+			   &cause);
+	if (ret == 0) {
+		reader->file_size = reader->file.len;
+		return 0;
+	}
+	if (ret == VS_ENOMEM) {
+		*err = cause;
+		return ret;
+	}
+	if (ret == 1) {
+		fault->kind = CHROMEM_FAULT_NOT_A_FILE;
+		snprintf(fault->detail, sizeof(fault->detail), "not a regular file but a %s",
+			 type == FILE_DIRECTORY ? "directory"
+			 : type == FILE_FIFO    ? "pipe"
+						: "socket or device");
+		return 1;
+	}
+	fault_of_open(dirfd, name, ret, &cause, fault);
+	return 1;
+}
+
+int chromem_reader_doc(struct chromem_reader *reader, int dirfd, const char *name,
+		       struct chromem_doc *out, struct chromem_fault *fault, struct vs_err *err)
+{
+	int ret = load(reader, dirfd, name, fault, err);
+
+	if (ret != 0)
+		return ret;
+	return chromem_decode_doc(reader, buf_slice(&reader->file), out, fault, err);
+}
+
+int chromem_reader_meta(struct chromem_reader *reader, int dirfd, const char *name,
+			struct chromem_meta *out, struct chromem_fault *fault, struct vs_err *err)
+{
+	int ret = load(reader, dirfd, name, fault, err);
+
+	if (ret != 0)
+		return ret;
+	return chromem_decode_meta(reader, buf_slice(&reader->file), out, fault, err);
+}
