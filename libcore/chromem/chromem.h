@@ -243,6 +243,11 @@ must_check_ int chromem_reader_meta(struct chromem_reader *reader, int dirfd, co
 				    struct chromem_meta *out, struct chromem_fault *fault,
 				    struct vs_err *err);
 
+/* The same for an entry of a listing, whose type is known: one look at the file is saved. */
+must_check_ int chromem_reader_entry(struct chromem_reader *reader, int dirfd,
+				     const struct chromem_entry *entry, struct chromem_doc *out,
+				     struct chromem_fault *fault, struct vs_err *err);
+
 /* The same for bytes in memory (@bytes as on disk: plain or gzip). */
 must_check_ int chromem_decode_doc(struct chromem_reader *reader, struct slice bytes,
 				   struct chromem_doc *out, struct chromem_fault *fault,

@@ -80,11 +80,14 @@ static void fault_of_open(int dirfd, const char *name, int status, const struct 
 		set_open_text(fault, name, "no such file or directory");
 	} else if (status == VS_EACCES) {
 		set_open_text(fault, name, "permission denied");
+	} else if (cause->sysno == ELOOP) {
+		fault->kind = CHROMEM_FAULT_DANGLING;
+		set_open_text(fault, name, "too many levels of symbolic links");
 	}
 }
 
 /* Read the file into the reader. Returns 0, 1 with @fault filled, or a negative status. */
-static int load(struct chromem_reader *reader, int dirfd, const char *name,
+static int load(struct chromem_reader *reader, int dirfd, const char *name, enum file_flags flags,
 		struct chromem_fault *fault, struct vs_err *err)
 {
 	enum file_type type;
@@ -93,13 +96,12 @@ static int load(struct chromem_reader *reader, int dirfd, const char *name,
 
 	*fault = (struct chromem_fault){ 0 };
 	reader->file_size = 0;
-	ret = file_read_at(dirfd, name, FILE_FOLLOW, CHROMEM_FILE_MAX, &reader->file, &type,
-			   &cause);
+	ret = file_read_at(dirfd, name, flags, CHROMEM_FILE_MAX, &reader->file, &type, &cause);
 	if (ret == 0) {
 		reader->file_size = reader->file.len;
 		return 0;
 	}
-	if (ret == VS_ENOMEM) {
+	if (ret == VS_ENOMEM || cause.sysno == EMFILE || cause.sysno == ENFILE) {
 		*err = cause;
 		return ret;
 	}
@@ -118,7 +120,19 @@ static int load(struct chromem_reader *reader, int dirfd, const char *name,
 int chromem_reader_doc(struct chromem_reader *reader, int dirfd, const char *name,
 		       struct chromem_doc *out, struct chromem_fault *fault, struct vs_err *err)
 {
-	int ret = load(reader, dirfd, name, fault, err);
+	int ret = load(reader, dirfd, name, FILE_FOLLOW, fault, err);
+
+	if (ret != 0)
+		return ret;
+	return chromem_decode_doc(reader, buf_slice(&reader->file), out, fault, err);
+}
+
+int chromem_reader_entry(struct chromem_reader *reader, int dirfd,
+			 const struct chromem_entry *entry, struct chromem_doc *out,
+			 struct chromem_fault *fault, struct vs_err *err)
+{
+	enum file_flags flags = entry->type == FILE_REGULAR ? FILE_SEEN_REGULAR : FILE_FOLLOW;
+	int ret = load(reader, dirfd, entry->name, flags, fault, err);
 
 	if (ret != 0)
 		return ret;
@@ -128,7 +142,7 @@ int chromem_reader_doc(struct chromem_reader *reader, int dirfd, const char *nam
 int chromem_reader_meta(struct chromem_reader *reader, int dirfd, const char *name,
 			struct chromem_meta *out, struct chromem_fault *fault, struct vs_err *err)
 {
-	int ret = load(reader, dirfd, name, fault, err);
+	int ret = load(reader, dirfd, name, FILE_FOLLOW, fault, err);
 
 	if (ret != 0)
 		return ret;

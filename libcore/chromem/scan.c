@@ -161,7 +161,7 @@ static void visit_document(struct scan *scan, unsigned worker, void *chunk, size
 		v->document(v->ctx, worker, chunk, c, index, &entry, NULL, &fault, 0);
 		return;
 	}
-	r = chromem_reader_doc(reader, c->dirfd, entry.name, &doc, &fault, &err);
+	r = chromem_reader_entry(reader, c->dirfd, &entry, &doc, &fault, &err);
 	if (r < 0) {
 		vs_err_in(&err, "%s/%s", c->dir, entry.name);
 		fail(scan, &err);
