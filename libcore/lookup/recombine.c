@@ -177,9 +177,13 @@ static bool try_words(struct trial *t, const struct tally_item *a, const struct 
 		      const struct tally_item *c)
 {
 	struct origin origin = { describe_words, a, b, c, 0 };
+	unsigned tags = a->tags | (b ? b->tags : 0) | (c ? c->tags : 0);
 	struct slice parts[7];
 	size_t count = 0;
 
+	/* Those have had their turn without a hint. */
+	if (tags == WORD_COMMON)
+		return true;
 	parts[count++] = tally_text(a);
 	if (b) {
 		parts[count++] = slice_str("_");

@@ -41,7 +41,6 @@ const char *word_tag_text(unsigned tags)
 #define RULES_ALL UINT_MAX
 #define RULES_PLAIN (RULE(FIXED) | RULE(ROUTER))
 #define RULES_OF_DOCUMENTS (RULES_ALL & ~RULE(FIXED))
-#define RULES_OF_OWNERS (RULE(REPOSITORY) | RULE(SCOPED) | RULE(CONVERSATIONS) | RULE(OLDER))
 
 /* A name that the router makes of nothing. */
 static bool is_router_fixed(const struct contextd_name *made)
@@ -175,54 +174,83 @@ static void describe_crossed(const struct lookup *l, const struct origin *o, str
 	buf_printf(out, "by the rule \"%s\"", contextd_rule_name((enum contextd_rule)o->n));
 }
 
-/*
- * One owner with one project. @rules are all but the fixed ones for the first owner; for the others
- * those that owners have a part in.
- */
-static bool try_crossed(struct trial *t, const struct tally_item *tenant, const char *project_key,
-			const struct tally_item *project, const struct tally_item *team,
-			unsigned rules)
+/* A document that nobody wrote, of what is not NULL; the project as an id or as a path. */
+struct made_up {
+	const struct tally_item *tenant, *team, *project;
+	const char *project_key;
+	unsigned rules;
+};
+
+static bool try_made_up(struct trial *t, const struct made_up *m)
 {
-	struct origin origin = { describe_crossed, tenant, project, team, 0 };
+	struct origin origin = { describe_crossed, m->tenant, m->project, m->team, 0 };
 	struct chromem_pair pairs[3];
 	size_t count = 0;
 
-	pairs[count++] = (struct chromem_pair){ slice_str("tenant_id"), tally_text(tenant) };
-	pairs[count++] = (struct chromem_pair){ slice_str(project_key), tally_text(project) };
-	if (team)
-		pairs[count++] = (struct chromem_pair){ slice_str("team_id"), tally_text(team) };
-	return try_rules(t, pairs, count, origin, rules);
+	if (m->tenant)
+		pairs[count++] =
+			(struct chromem_pair){ slice_str("tenant_id"), tally_text(m->tenant) };
+	if (m->project)
+		pairs[count++] =
+			(struct chromem_pair){ slice_str(m->project_key), tally_text(m->project) };
+	if (m->team)
+		pairs[count++] = (struct chromem_pair){ slice_str("team_id"), tally_text(m->team) };
+	return try_rules(t, pairs, count, origin, m->rules);
 }
 
-static bool cross_tenant(const struct lookup *l, struct trial *t, const struct tally_item *tenant)
+/* Projects by themselves, and with each team. */
+static bool cross_projects(const struct lookup *l, struct trial *t)
 {
-	size_t teams = VS_MIN(l->teams.count, (size_t)CROSS_TEAMS);
-	unsigned rules = tenant == l->tenants.items ? RULES_OF_DOCUMENTS : RULES_OF_OWNERS;
-
-	for (size_t i = 0; i < VS_MIN(l->paths.count, (size_t)CROSS_PROJECTS); i++) {
-		if (!try_crossed(t, tenant, "project_path", &l->paths.items[i], NULL, rules))
-			return false;
-	}
 	for (size_t i = 0; i < VS_MIN(l->projects.count, (size_t)CROSS_PROJECTS); i++) {
-		const struct tally_item *project = &l->projects.items[i];
+		struct made_up m = { .project = &l->projects.items[i],
+				     .project_key = "project_id",
+				     .rules = RULE(PROJECT) | RULE(OLDER) };
 
-		if (!try_crossed(t, tenant, "project_id", project, NULL, rules))
+		/* Those have had their turn without a hint. */
+		if (m.project->tags != WORD_COMMON && !try_made_up(t, &m))
 			return false;
-		for (size_t k = 0; k < teams; k++) {
-			if (!try_crossed(t, tenant, "project_id", project, &l->teams.items[k],
-					 rules))
+		m.rules = RULE(ROUTER);
+		for (size_t k = 0; k < VS_MIN(l->teams.count, (size_t)CROSS_TEAMS); k++) {
+			m.team = &l->teams.items[k];
+			if (!try_made_up(t, &m))
 				return false;
 		}
 	}
 	return true;
 }
 
+/* One owner by itself, with each team, with each project and with each path. */
+static bool cross_tenant(const struct lookup *l, struct trial *t, const struct tally_item *tenant)
+{
+	struct made_up m = { .tenant = tenant, .rules = RULE(SCOPED) | RULE(OLDER) };
+	bool goes_on = try_made_up(t, &m);
+
+	for (size_t i = 0; goes_on && i < VS_MIN(l->teams.count, (size_t)CROSS_TEAMS); i++) {
+		m.team = &l->teams.items[i];
+		goes_on = try_made_up(t, &m);
+	}
+	m.team = NULL;
+	m.project_key = "project_path";
+	m.rules = RULE(SCOPED) | RULE(OLDER) | RULE(REPOSITORY) | RULE(CONVERSATIONS);
+	for (size_t i = 0; goes_on && i < VS_MIN(l->paths.count, (size_t)CROSS_PROJECTS); i++) {
+		m.project = &l->paths.items[i];
+		goes_on = try_made_up(t, &m);
+	}
+	m.project_key = "project_id";
+	m.rules = RULE(REPOSITORY) | RULE(CONVERSATIONS);
+	for (size_t i = 0; goes_on && i < VS_MIN(l->projects.count, (size_t)CROSS_PROJECTS); i++) {
+		m.project = &l->projects.items[i];
+		goes_on = try_made_up(t, &m);
+	}
+	return goes_on;
+}
+
 void compose_crossed(const struct lookup *l, struct trial *t)
 {
-	for (size_t i = 0; i < VS_MIN(l->tenants.count, (size_t)CROSS_TENANTS); i++) {
-		if (!cross_tenant(l, t, &l->tenants.items[i]))
-			return;
-	}
+	bool goes_on = cross_projects(l, t);
+
+	for (size_t i = 0; goes_on && i < VS_MIN(l->tenants.count, (size_t)CROSS_TENANTS); i++)
+		goes_on = cross_tenant(l, t, &l->tenants.items[i]);
 }
 
 /* ---- values of documents ---- */
