@@ -66,33 +66,41 @@ static size_t library_field(const struct library_type *library, struct slice nam
 	return library->field_count;
 }
 
-void odd_note_types(const struct odd *odd, const struct gob_reader *r,
-		    const struct library_type *library)
+bool odd_note_fields(const struct odd *odd, const struct gob_reader *r, const struct gob_type *type,
+		     const struct library_type *library)
 {
-	const struct gob_type *type = gob_reader_type(r, r->notes.type);
-	uint32_t count = type ? type->field_count : 0;
-	bool is_foreign = !are_library_types(r, library);
-	uint64_t off = type ? type->off : 0;
-	size_t next = 0, known = 0, at;
 	const struct gob_type_field *field;
+	size_t next = 0, known = 0, at;
+	bool is_ordered = true;
 
-	for (uint32_t i = 0; i < count; i++) {
+	for (uint32_t i = 0; i < type->field_count; i++) {
 		field = gob_type_field_at(r, type, i);
 		at = library_field(library, field->name);
 		if (at < library->field_count) {
-			is_foreign = is_foreign || at < next;
+			is_ordered = is_ordered && at >= next;
 			next = at + 1;
 			known |= (size_t)1 << at;
 			continue;
 		}
 		if ((*odd->set & CHROMEM_ODD_UNKNOWN_FIELD) == 0)
 			*odd->unknown_field = field->name;
-		odd_note(odd, CHROMEM_ODD_UNKNOWN_FIELD, off);
+		odd_note(odd, CHROMEM_ODD_UNKNOWN_FIELD, type->off);
 	}
 	if (known != ((size_t)1 << library->field_count) - 1)
-		odd_note(odd, CHROMEM_ODD_MISSING_FIELD, off);
-	if (is_foreign)
-		odd_note(odd, CHROMEM_ODD_FOREIGN_TYPES, off);
+		odd_note(odd, CHROMEM_ODD_MISSING_FIELD, type->off);
+	return is_ordered;
+}
+
+void odd_note_types(const struct odd *odd, const struct gob_reader *r,
+		    const struct library_type *library)
+{
+	const struct gob_type *type = gob_reader_type(r, r->notes.type);
+	bool is_ordered = type && odd_note_fields(odd, r, type, library);
+
+	if (!type)
+		odd_note(odd, CHROMEM_ODD_MISSING_FIELD, 0);
+	if (!is_ordered || !are_library_types(r, library))
+		odd_note(odd, CHROMEM_ODD_FOREIGN_TYPES, type ? type->off : 0);
 }
 
 /* ---- the end ---- */

@@ -36,6 +36,7 @@ must_check_ int inflate_append(struct slice in, size_t limit, struct buf *out,
 struct unpacker {
 	struct libdeflate_decompressor *inflater; /* owned */
 	struct buf out;                           /* owned */
+	size_t limit;                             /* no more bytes than this come in or out */
 	char error[64];                           /* what an ending's text may point to */
 };
 
@@ -105,6 +106,13 @@ must_check_ int pairs_take(struct pairs *pairs, const struct gob_event *event, s
 /* Let the last of several pairs with one key count, in the place of the first. Were there any? */
 must_check_ int pairs_settle(struct pairs *pairs, bool *had_duplicates, struct vs_err *err);
 
+/*
+ * Read a file of at most reader->unpacker.limit bytes into reader->file. Returns 0, 1 with @fault
+ * filled, or a negative status when it is not the file's fault.
+ */
+must_check_ int reader_load(struct chromem_reader *reader, int dirfd, const char *name,
+			    enum file_flags flags, struct chromem_fault *fault, struct vs_err *err);
+
 /* Room for @count elements in all; keeps what is there. */
 must_check_ int reader_reserve_embedding(struct chromem_reader *reader, size_t count,
 					 struct vs_err *err);
@@ -155,6 +163,13 @@ void odd_note(const struct odd *odd, uint32_t which, uint64_t off);
 void odd_note_unpacked(const struct odd *odd, const struct unpacked *in);
 void odd_note_types(const struct odd *odd, const struct gob_reader *r,
 		    const struct library_type *library);
+
+/*
+ * Note fields of the struct @type that the library's has not, and the reverse. Returns whether
+ * those that it has come in its order.
+ */
+bool odd_note_fields(const struct odd *odd, const struct gob_reader *r, const struct gob_type *type,
+		     const struct library_type *library);
 
 /* What stands behind the value, and whether zeros took the place of something. */
 void odd_note_tail(const struct odd *odd, const struct gob_reader *r, struct slice content);

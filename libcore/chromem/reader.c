@@ -8,7 +8,10 @@
 
 struct chromem_reader *chromem_reader_new(void)
 {
-	return vs_alloc(sizeof(struct chromem_reader));
+	struct chromem_reader *reader = vs_alloc(sizeof(*reader));
+
+	reader->unpacker.limit = CHROMEM_FILE_MAX;
+	return reader;
 }
 
 void chromem_reader_freep(struct chromem_reader **reader)
@@ -86,8 +89,7 @@ static void fault_of_open(int dirfd, const char *name, int status, const struct 
 	}
 }
 
-/* Read the file into the reader. Returns 0, 1 with @fault filled, or a negative status. */
-static int load(struct chromem_reader *reader, int dirfd, const char *name, enum file_flags flags,
+int reader_load(struct chromem_reader *reader, int dirfd, const char *name, enum file_flags flags,
 		struct chromem_fault *fault, struct vs_err *err)
 {
 	enum file_type type;
@@ -96,7 +98,8 @@ static int load(struct chromem_reader *reader, int dirfd, const char *name, enum
 
 	*fault = (struct chromem_fault){ 0 };
 	reader->file_size = 0;
-	ret = file_read_at(dirfd, name, flags, CHROMEM_FILE_MAX, &reader->file, &type, &cause);
+	ret = file_read_at(dirfd, name, flags, reader->unpacker.limit, &reader->file, &type,
+			   &cause);
 	if (ret == 0) {
 		reader->file_size = reader->file.len;
 		return 0;
@@ -120,7 +123,7 @@ static int load(struct chromem_reader *reader, int dirfd, const char *name, enum
 int chromem_reader_doc(struct chromem_reader *reader, int dirfd, const char *name,
 		       struct chromem_doc *out, struct chromem_fault *fault, struct vs_err *err)
 {
-	int ret = load(reader, dirfd, name, FILE_FOLLOW, fault, err);
+	int ret = reader_load(reader, dirfd, name, FILE_FOLLOW, fault, err);
 
 	if (ret != 0)
 		return ret;
@@ -132,7 +135,7 @@ int chromem_reader_entry(struct chromem_reader *reader, int dirfd,
 			 struct chromem_fault *fault, struct vs_err *err)
 {
 	enum file_flags flags = entry->type == FILE_REGULAR ? FILE_SEEN_REGULAR : FILE_FOLLOW;
-	int ret = load(reader, dirfd, entry->name, flags, fault, err);
+	int ret = reader_load(reader, dirfd, entry->name, flags, fault, err);
 
 	if (ret != 0)
 		return ret;
@@ -142,7 +145,7 @@ int chromem_reader_entry(struct chromem_reader *reader, int dirfd,
 int chromem_reader_meta(struct chromem_reader *reader, int dirfd, const char *name,
 			struct chromem_meta *out, struct chromem_fault *fault, struct vs_err *err)
 {
-	int ret = load(reader, dirfd, name, FILE_FOLLOW, fault, err);
+	int ret = reader_load(reader, dirfd, name, FILE_FOLLOW, fault, err);
 
 	if (ret != 0)
 		return ret;

@@ -96,34 +96,56 @@ static const char *skip_header(struct cursor *c)
 
 /* ---- all is well ---- */
 
-/* One member, whole and right, and nothing else. Returns 1 if so, 0 if not. */
-static int unpack_clean(struct unpacker *u, struct cursor c, struct slice *out, struct vs_err *err)
+/* The deflate data of a member, appended, with room for @room bytes tried first. */
+static int unpack_clean_data(struct unpacker *u, struct slice in, size_t room, size_t *used,
+			     struct vs_err *err)
 {
-	size_t used = 0, len = 0, need;
-	enum libdeflate_result result;
+	size_t start = u->out.len, len = 0, most = u->limit - start;
+	enum libdeflate_result result = LIBDEFLATE_INSUFFICIENT_SPACE;
 	int ret;
 
-	if (skip_header(&c) || cursor_left(&c) < GZIP_TRAILER_LEN)
-		return 0;
+	while (result == LIBDEFLATE_INSUFFICIENT_SPACE) {
+		if (room > most || room / DEFLATE_RATIO_MAX > in.len)
+			return 0;
+		ret = buf_try_reserve(&u->out, VS_MAX(room, (size_t)1), err);
+		if (ret < 0)
+			return ret;
+		result = libdeflate_deflate_decompress_ex(u->inflater, in.ptr, in.len,
+							  u->out.ptr + start, room, used, &len);
+		room = room == most ? most + 1 : VS_MIN(2 * room + 64, most);
+	}
+	u->out.len += len;
+	return result == LIBDEFLATE_SUCCESS;
+}
+
+/* One or more members, all of them whole and right, and nothing else. Returns 1 if so, 0 if not. */
+static int unpack_clean(struct unpacker *u, struct cursor c, struct slice *out, struct vs_err *err)
+{
+	size_t used = 0, start, len;
+	int ret;
+
 	if (!u->inflater)
 		u->inflater = libdeflate_alloc_decompressor();
 	if (!u->inflater)
 		return vs_fail(err, VS_ENOMEM, "no memory for a decompressor");
-	/* The size in the trailer is only a hint here: what counts is what comes out. */
-	need = load_le32(c.end - 4);
-	if (need > CHROMEM_FILE_MAX || need / DEFLATE_RATIO_MAX > cursor_left(&c))
-		return 0;
+	/* A size in a trailer is only a hint here, the last one for the first: mostly there is one.
+	 */
+	len = cursor_left(&c) < GZIP_TRAILER_LEN ? 0 : load_le32(c.end - 4);
 	buf_clear(&u->out);
-	ret = buf_try_reserve(&u->out, VS_MAX(need, (size_t)1), err);
-	if (ret < 0)
-		return ret;
-	result = libdeflate_deflate_decompress_ex(u->inflater, c.pos,
-						  cursor_left(&c) - GZIP_TRAILER_LEN, u->out.ptr,
-						  need, &used, &len);
-	if (result != LIBDEFLATE_SUCCESS || used != cursor_left(&c) - GZIP_TRAILER_LEN ||
-	    len != need || libdeflate_crc32(0, u->out.ptr, len) != load_le32(c.end - 8))
-		return 0;
-	u->out.len = len;
+	while (cursor_left(&c) > 0) {
+		if (skip_header(&c) || cursor_left(&c) < GZIP_TRAILER_LEN)
+			return 0;
+		start = u->out.len;
+		ret = unpack_clean_data(u, slice_of(c.pos, cursor_left(&c) - GZIP_TRAILER_LEN), len,
+					&used, err);
+		if (ret <= 0)
+			return ret;
+		c.pos += used + GZIP_TRAILER_LEN;
+		len = u->out.len - start;
+		if (load_le32(c.pos - 4) != (uint32_t)len ||
+		    load_le32(c.pos - 8) != libdeflate_crc32(0, u->out.ptr + start, len))
+			return 0;
+	}
 	*out = buf_slice(&u->out);
 	return 1;
 }
@@ -145,8 +167,7 @@ static int unpack_data(struct unpacker *u, struct cursor *c, struct unpacked *ou
 		       struct vs_err *err)
 {
 	struct inflate_result result = { 0 };
-	int ret = inflate_append(slice_of(c->pos, cursor_left(c)), CHROMEM_FILE_MAX, &u->out,
-				 &result, err);
+	int ret = inflate_append(slice_of(c->pos, cursor_left(c)), u->limit, &u->out, &result, err);
 
 	if (ret < 0)
 		return ret;
