@@ -483,9 +483,9 @@ must_check_ int chromem_scan(int dirfd, const struct chromem_scan_request *req,
 			     const struct chromem_visitor *visitor, struct vs_err *err);
 
 /*
- * Find a collection (find.c): the directory called @wanted, or else the one whose metadata give that
- * name (of several the last, which the library serves), or else the one that the name hashes to, as
- * one without metadata has no other. *@dir is owned. VS_ENOENT when there is none.
+ * Find a collection (find.c): the directory called @wanted, or else the one whose metadata give
+ * that name (of several the last, which the library serves), or else the one that the name hashes
+ * to, as one without metadata has no other. *@dir is owned. VS_ENOENT when there is none.
  */
 must_check_ int chromem_find_collection(int dirfd, enum chromem_compression c, const char *wanted,
 					struct pool *pool, char **dir, struct vs_err *err);
@@ -553,7 +553,8 @@ must_check_ int chromem_unseal(const unsigned char *key, unsigned char *sealed, 
  * Decode a whole-store export (one gob value; plain, gzip, or AES-256-GCM over either: 12-byte
  * nonce, ciphertext, 16-byte tag, no additional data). @key is NULL or CHROMEM_KEY_LEN bytes. Calls
  * back for each collection and then each of its documents, in file order; arguments are borrowed
- * for the call. Returns 0, 1 with @fault filled (loader_text without its "couldn't read file: "),
+ * for the call, and void if the file is refused in the end: it is decoded while it is passed on.
+ * Returns 0, 1 with @fault filled (loader_text without its "couldn't read file: "),
  * or negative.
  */
 struct chromem_export_visitor {
@@ -567,6 +568,14 @@ must_check_ int chromem_export_read(int dirfd, const char *name, const unsigned 
 				    const struct chromem_export_visitor *visitor,
 				    uint32_t *oddities, struct chromem_fault *fault,
 				    struct vs_err *err);
+
+/*
+ * The same for bytes in memory that are not sealed, or not any more.
+ */
+must_check_ int chromem_decode_export(struct slice bytes,
+				      const struct chromem_export_visitor *visitor,
+				      uint32_t *oddities, struct chromem_fault *fault,
+				      struct vs_err *err);
 
 /*
  * Write an export as a fresh process of the library would: the same bytes but for the order of map

@@ -92,7 +92,7 @@ void sample_store_init(struct sample_store *store, size_t collections, size_t do
 {
 	assert(dimension > 0 && documents <= SAMPLE_DOCUMENTS_MAX);
 	*store = (struct sample_store){ .count = collections };
-	store->collections = keep(store, collections * sizeof(*store->collections));
+	store->collections = vs_alloc_array(collections, sizeof(*store->collections));
 	for (size_t i = 0; i < collections; i++) {
 		struct sample_collection *c = &store->collections[i];
 
@@ -104,9 +104,11 @@ void sample_store_init(struct sample_store *store, size_t collections, size_t do
 			c->meta.metadata_count = PAIRS;
 		}
 		c->count = collections > 1 ? documents * i / (collections - 1) : documents;
-		c->docs = keep(store, c->count * sizeof(*c->docs));
-		for (size_t k = 0; k < c->count; k++)
-			doc_init(store, &c->docs[k], i + k, dimension);
+		c->docs = vs_alloc_array(c->count, sizeof(*c->docs));
+		for (size_t k = 0; k < c->count; k++) {
+			doc_init(store, &c->docs[k].doc, i + k, dimension);
+			c->docs[k].key = c->docs[k].doc.id;
+		}
 	}
 }
 
@@ -115,6 +117,9 @@ void sample_store_fini(struct sample_store *store)
 	for (size_t i = 0; i < store->kept_count; i++)
 		free(store->kept[i]);
 	free(store->kept);
+	for (size_t i = 0; i < store->count; i++)
+		free(store->collections[i].docs);
+	free(store->collections);
 	*store = (struct sample_store){ 0 };
 }
 
@@ -128,7 +133,7 @@ int sample_store_visit(void *ctx, const struct chromem_export_visitor *to, struc
 
 		r = to->collection(to->ctx, c->meta.name, &c->meta, err);
 		for (size_t k = 0; r == 0 && k < c->count; k++)
-			r = to->document(to->ctx, c->docs[k].id, &c->docs[k], err);
+			r = to->document(to->ctx, c->docs[k].key, &c->docs[k].doc, err);
 	}
 	return r;
 }
@@ -136,18 +141,17 @@ int sample_store_visit(void *ctx, const struct chromem_export_visitor *to, struc
 static void collection_digest(struct digest_ctx *ctx, const struct sample_collection *c,
 			      struct digest *out)
 {
-	cleanup_(chromem_roster_freep) struct chromem_roster *ids = chromem_roster_new();
+	cleanup_(chromem_roster_freep) struct chromem_roster *keys = chromem_roster_new();
 	struct vs_err err = { 0 };
+	int r = 0;
 
-	for (size_t i = 0; i < c->count; i++) {
-		int r = chromem_roster_add(ids, c->docs[i].id, i, &err);
-
-		assert(r == 0);
-	}
-	chromem_roster_sort(ids);
-	chromem_collection_digest_begin(ctx, &c->meta, chromem_roster_count(ids));
-	for (size_t i = 0; i < chromem_roster_count(ids); i++)
-		chromem_collection_digest_add(ctx, &c->docs[chromem_roster_at(ids, i, NULL)]);
+	for (size_t i = 0; r == 0 && i < c->count; i++)
+		r = chromem_roster_add(keys, c->docs[i].key, i, &err);
+	assert(r == 0);
+	chromem_roster_sort(keys);
+	chromem_collection_digest_begin(ctx, &c->meta, chromem_roster_count(keys));
+	for (size_t i = 0; i < chromem_roster_count(keys); i++)
+		chromem_collection_digest_add(ctx, &c->docs[chromem_roster_at(keys, i, NULL)].doc);
 	digest_ctx_final(ctx, out);
 }
 
@@ -158,12 +162,11 @@ void sample_store_digest(const struct sample_store *store, struct digest *out)
 	cleanup_(digest_ctx_freep) struct digest_ctx *of_one = digest_ctx_new();
 	struct vs_err err = { 0 };
 	struct digest d;
+	int r = 0;
 
-	for (size_t i = 0; i < store->count; i++) {
-		int r = chromem_roster_add(names, store->collections[i].meta.name, i, &err);
-
-		assert(r == 0);
-	}
+	for (size_t i = 0; r == 0 && i < store->count; i++)
+		r = chromem_roster_add(names, store->collections[i].meta.name, i, &err);
+	assert(r == 0);
 	chromem_roster_sort(names);
 	chromem_store_digest_begin(of_store, chromem_roster_count(names));
 	for (size_t i = 0; i < chromem_roster_count(names); i++) {
@@ -172,4 +175,66 @@ void sample_store_digest(const struct sample_store *store, struct digest *out)
 		chromem_store_digest_add(of_store, &d);
 	}
 	digest_ctx_final(of_store, out);
+}
+
+/* ---- what a visitor meets ---- */
+
+static struct slice copy_text(struct sample_store *store, struct slice text)
+{
+	unsigned char *copy = keep(store, text.len);
+
+	if (text.len > 0)
+		memcpy(copy, text.ptr, text.len);
+	return slice_of(copy, text.len);
+}
+
+static const struct chromem_pair *copy_pairs(struct sample_store *store,
+					     const struct chromem_pair *pairs, size_t count)
+{
+	struct chromem_pair *copy = keep(store, count * sizeof(*copy));
+
+	for (size_t i = 0; i < count; i++) {
+		copy[i].key = copy_text(store, pairs[i].key);
+		copy[i].value = copy_text(store, pairs[i].value);
+	}
+	return copy;
+}
+
+int sample_store_take_collection(void *ctx, struct slice key, const struct chromem_meta *meta,
+				 struct vs_err *err)
+{
+	struct sample_store *store = ctx;
+	struct sample_collection *c;
+
+	(void)key, (void)err;
+	store->collections = vs_grow(store->collections, &store->cap, store->count + 1, sizeof(*c));
+	c = &store->collections[store->count++];
+	*c = (struct sample_collection){ .meta = *meta };
+	c->meta.name = copy_text(store, meta->name);
+	c->meta.metadata = copy_pairs(store, meta->metadata, meta->metadata_count);
+	return 0;
+}
+
+int sample_store_take_document(void *ctx, struct slice key, const struct chromem_doc *doc,
+			       struct vs_err *err)
+{
+	struct sample_store *store = ctx;
+	struct sample_collection *c = &store->collections[store->count - 1];
+	struct chromem_doc *copy;
+	float *vector;
+
+	(void)err;
+	assert(store->count > 0);
+	c->docs = vs_grow(c->docs, &c->cap, c->count + 1, sizeof(*c->docs));
+	c->docs[c->count].key = copy_text(store, key);
+	copy = &c->docs[c->count++].doc;
+	*copy = *doc;
+	copy->id = copy_text(store, doc->id);
+	copy->content = copy_text(store, doc->content);
+	copy->metadata = copy_pairs(store, doc->metadata, doc->metadata_count);
+	vector = keep(store, doc->dimension * sizeof(*vector));
+	if (doc->dimension > 0)
+		memcpy(vector, doc->embedding, doc->dimension * sizeof(*vector));
+	copy->embedding = vector;
+	return 0;
 }

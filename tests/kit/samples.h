@@ -7,16 +7,21 @@
 
 #include "chromem/chromem.h"
 
+struct sample_doc {
+	struct slice key; /* in the collection's map: the id, where all is well */
+	struct chromem_doc doc;
+};
+
 struct sample_collection {
 	struct chromem_meta meta;
-	struct chromem_doc *docs;
-	size_t count;
+	struct sample_doc *docs; /* owned */
+	size_t count, cap;
 };
 
 struct sample_store {
-	struct sample_collection *collections;
-	size_t count;
-	void **kept; /* owned: all memory */
+	struct sample_collection *collections; /* owned */
+	size_t count, cap;
+	void **kept; /* owned: all that documents and metadata point to */
 	size_t kept_count, kept_cap;
 };
 
@@ -34,5 +39,15 @@ void sample_store_fini(struct sample_store *store);
 /* A source for chromem_export_write(); @store is a struct sample_store. */
 int sample_store_visit(void *store, const struct chromem_export_visitor *to, struct vs_err *err);
 
-/* The digest of the whole, by the rules of chromem_store_digest_begin(). */
+/* The digest of the whole, by the rules of chromem_store_digest_begin(): collections by their
+ * names, documents by their keys, the last of several counts. */
 void sample_store_digest(const struct sample_store *store, struct digest *out);
+
+/*
+ * What a visitor meets, kept: the callbacks of struct chromem_export_visitor, with a struct
+ * sample_store as their context, which begins zeroed. All is copied.
+ */
+int sample_store_take_collection(void *store, struct slice key, const struct chromem_meta *meta,
+				 struct vs_err *err);
+int sample_store_take_document(void *store, struct slice key, const struct chromem_doc *doc,
+			       struct vs_err *err);

@@ -62,7 +62,7 @@ Test(peer, documents_of_all_kinds_are_read)
 
 	sample_store_init(&store, 1, 60, 24);
 	for (size_t i = 0; i < store.collections[0].count; i++) {
-		const struct chromem_doc *doc = &store.collections[0].docs[i];
+		const struct chromem_doc *doc = &store.collections[0].docs[i].doc;
 		enum chromem_compression c = i % 2 == 0 ? CHROMEM_PLAIN : CHROMEM_GZIP;
 		cleanup_(jr_freep) struct jr *answer = NULL;
 		struct digest want;

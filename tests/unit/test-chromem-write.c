@@ -223,6 +223,82 @@ Test(chromem_write, a_document_is_what_the_library_wrote)
 	expect_bytes(&out, want, "note-1");
 }
 
+/* ---- every file of the library's, read and written again ---- */
+
+struct rewriting {
+	int dirfd;
+	struct chromem_reader *reader;
+	size_t count;
+};
+
+static int rewrite_file(void *ctx, const char *name, enum file_type type, struct vs_err *err)
+{
+	struct rewriting *rw = ctx;
+	cleanup_(buf_fini) struct buf file = { 0 };
+	cleanup_(buf_fini) struct buf again = { 0 };
+	struct chromem_fault fault;
+	struct chromem_meta meta;
+	struct chromem_doc doc;
+	int r;
+
+	(void)type;
+	r = file_read_at(rw->dirfd, name, FILE_FOLLOW, CHROMEM_FILE_MAX, &file, NULL, err);
+	cr_assert_eq(r, 0, "%s", err->text);
+	if (strcmp(name, "00000000.gob") == 0) {
+		r = chromem_decode_meta(rw->reader, buf_slice(&file), &meta, &fault, err);
+		cr_assert_eq(r, 0, "%s: %s", name, fault.detail);
+		chromem_encode_meta(&again, meta.name, meta.metadata, meta.metadata_count);
+	} else {
+		r = chromem_decode_doc(rw->reader, buf_slice(&file), &doc, &fault, err);
+		cr_assert_eq(r, 0, "%s: %s", name, fault.detail);
+		chromem_encode_doc(&again, &doc);
+	}
+	expect_bytes(&again, buf_slice(&file), name);
+	rw->count++;
+	return 0;
+}
+
+static int rewrite_collection(void *ctx, const char *name, enum file_type type, struct vs_err *err)
+{
+	struct rewriting *outer = ctx;
+	cleanup_(file_closep) int dirfd = -1;
+	struct rewriting rw = { .reader = outer->reader };
+	int r;
+
+	if (type != FILE_DIRECTORY || strlen(name) != CHROMEM_ID_LEN)
+		return 0;
+	r = file_open_dir(outer->dirfd, name, FILE_NO_FOLLOW, &dirfd, err);
+	cr_assert_eq(r, 0, "%s", err->text);
+	rw.dirfd = dirfd;
+	r = file_list(dirfd, rewrite_file, &rw, err);
+	outer->count += rw.count;
+	return r;
+}
+
+Test(chromem_write, all_that_the_library_wrote_comes_out_again)
+{
+	static const struct {
+		char store[24];
+		size_t files;
+	} rows[] = { { "healthy-plain", 75 }, { "healthy-contextd", 20 }, { "healthy-odd", 26 } };
+	cleanup_(chromem_reader_freep) struct chromem_reader *reader = chromem_reader_new();
+
+	for (size_t i = 0; i < VS_COUNT(rows); i++) {
+		cleanup_(file_closep) int dirfd = -1;
+		struct rewriting rw = { .reader = reader };
+		struct vs_err err = { 0 };
+		char path[1024];
+
+		snprintf(path, sizeof(path), "%s/tests/data/chromem/%s/store",
+			 getenv("SOURCE_ROOT"), rows[i].store);
+		cr_assert_eq(file_open_dir(AT_FDCWD, path, FILE_FOLLOW, &dirfd, &err), 0, "%s",
+			     err.text);
+		rw.dirfd = dirfd;
+		cr_assert_eq(file_list(dirfd, rewrite_collection, &rw, &err), 0);
+		cr_assert_eq(rw.count, rows[i].files, "%s: %zu", rows[i].store, rw.count);
+	}
+}
+
 /* The definitions, 129 bytes, stand in front of a value of any kind. */
 static void expect_value(const struct chromem_doc *doc, const char *hex)
 {

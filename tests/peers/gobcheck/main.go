@@ -8,7 +8,8 @@
 //	gobcheck digest DIR [--compress]         the digests alone
 //	gobcheck file FILE [--as doc|meta]       the content of one file
 //	gobcheck export FILE [--key KEY]         an export file; KEY is 32 bytes
-//	gobcheck mutate FILE [--as doc|meta]     the verdict on every damaged variant
+//	gobcheck mutate FILE [--as doc|meta|export]
+//	                                         the verdict on every damaged variant
 //
 // Output is JSON, except for mutate, whose lines are described in mutate.go. The
 // digests are described in chromem/digest.go. Exit status: 0 readable, 1 not
@@ -30,8 +31,8 @@ import (
 	"vsctl/tests/peers/chromem"
 )
 
-var errUsage = errors.New("usage: gobcheck dir|digest DIR [--compress] | file|mutate FILE [--as doc|meta]" +
-	" | export FILE [--key KEY]")
+var errUsage = errors.New("usage: gobcheck dir|digest DIR [--compress] | file FILE [--as doc|meta]" +
+	" | mutate FILE [--as doc|meta|export] | export FILE [--key KEY]")
 
 func emit(v any) {
 	e := json.NewEncoder(os.Stdout)
@@ -40,17 +41,17 @@ func emit(v any) {
 	e.Encode(v)
 }
 
-// isMetadata decides what a file is taken for; the name decides unless told.
-func isMetadata(path, as string) (bool, error) {
-	switch as {
-	case "meta":
-		return true, nil
-	case "doc":
-		return false, nil
-	case "":
-		return strings.HasPrefix(filepath.Base(path), chromem.MetadataFile+"."), nil
+// kindOf decides what a file is taken for; the name decides unless told.
+func kindOf(command, path, as string) (kind string, err error) {
+	switch {
+	case as == "meta" || as == "doc" || as == "export" && command == "mutate":
+		return as, nil
+	case as != "":
+		return "", errUsage
+	case strings.HasPrefix(filepath.Base(path), chromem.MetadataFile+"."):
+		return "meta", nil
 	}
-	return false, errUsage
+	return "doc", nil
 }
 
 // textOrHex puts s into out under key; bytes that JSON cannot hold go there in
@@ -139,14 +140,14 @@ func run(args []string) (ok bool, err error) {
 	case "export":
 		r, err = checkExport(path, key)
 	case "file", "mutate":
-		meta, err := isMetadata(path, as)
+		kind, err := kindOf(args[0], path, as)
 		if err != nil {
 			return false, err
 		}
 		if args[0] == "mutate" {
-			return true, mutateFile(path, meta, os.Stdout)
+			return true, mutateFile(path, kind, os.Stdout)
 		}
-		return showFile(path, meta), nil
+		return showFile(path, kind == "meta"), nil
 	default:
 		return false, errUsage
 	}

@@ -28,7 +28,7 @@ mutate prints the verdict on every damaged variant of a file, one line each:
 first all cuts, then all flips. VERDICT is one of
 
 	ok DIGEST       the library reads it; DIGEST names the content it reads, as
-	                chromem/digest.go defines it for a document or a metadata
+	                chromem/digest.go defines it for a document, a metadata or a store
 	error TEXT      the library refuses it; TEXT is the cause, without the words
 	                that the library puts before it ("couldn't decode object: "
 	                and so on). Bytes outside 0x20 .. 0x7e and the backslash are
@@ -180,14 +180,10 @@ func runRange(path, kind string, size, from, to int, out io.Writer) error {
 }
 
 // mutateFile prints the lines of all mutations of a file, in order.
-func mutateFile(path string, meta bool, out io.Writer) error {
+func mutateFile(path, kind string, out io.Writer) error {
 	info, err := os.Stat(path)
 	if err != nil {
 		return err
-	}
-	kind := "doc"
-	if meta {
-		kind = "meta"
 	}
 	size := int(info.Size())
 	total := mutationCount(size)

@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 
 func TestEveryMutationHasItsLine(t *testing.T) {
 	var out bytes.Buffer
-	if err := mutateFile(golden+"00000000.gob", true, &out); err != nil {
+	if err := mutateFile(golden+"00000000.gob", "meta", &out); err != nil {
 		t.Fatal(err)
 	}
 	lines := strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n")

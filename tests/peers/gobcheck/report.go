@@ -164,20 +164,9 @@ func checkDir(root string, compress bool) (*report, error) {
 	return r, nil
 }
 
-func checkExport(path, key string) (*report, error) {
+// exportReport describes what an export holds.
+func exportReport(export chromem.Export) *report {
 	r := &report{Colls: []collectionReport{}}
-	raw, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	export, left, err := chromem.DecodeExport(raw, key)
-	if err != nil {
-		r.fail("couldn't read file: %s", err)
-		return r, nil
-	}
-	if left > 0 {
-		r.Files = append(r.Files, fileReport{Path: path, Kind: "export", Left: left})
-	}
 	colls := make([]collection, 0, len(export.Collections))
 	for _, c := range export.Collections {
 		colls = append(colls, collection{
@@ -186,5 +175,23 @@ func checkExport(path, key string) (*report, error) {
 		})
 	}
 	r.finish(colls)
+	return r
+}
+
+func checkExport(path, key string) (*report, error) {
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	export, left, err := chromem.DecodeExport(raw, key)
+	if err != nil {
+		r := &report{Colls: []collectionReport{}}
+		r.fail("couldn't read file: %s", err)
+		return r, nil
+	}
+	r := exportReport(export)
+	if left > 0 {
+		r.Files = append(r.Files, fileReport{Path: path, Kind: "export", Left: left})
+	}
 	return r, nil
 }

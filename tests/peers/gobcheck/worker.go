@@ -34,24 +34,36 @@ func escape(s string) string {
 	return b.String()
 }
 
-func verdict(data []byte, meta bool) string {
-	var d chromem.Document
-	var m chromem.Metadata
-	var into any = &d
-	if meta {
-		into = &m
+// content decodes data as a file of the kind and digests what it says.
+func content(data []byte, kind string) (digest string, err error) {
+	switch kind {
+	case "meta":
+		var m chromem.Metadata
+		_, err = chromem.Decode(bytes.NewReader(data), &m)
+		return chromem.MetadataDigest(&m), err
+	case "export":
+		export, _, err := chromem.DecodeExport(data, "")
+		if err != nil {
+			return "", err
+		}
+		r := exportReport(export)
+		return r.Digest, nil
 	}
-	if _, err := chromem.Decode(bytes.NewReader(data), into); err != nil {
+	var d chromem.Document
+	_, err = chromem.Decode(bytes.NewReader(data), &d)
+	return chromem.DocumentDigest(&d), err
+}
+
+func verdict(data []byte, kind string) string {
+	digest, err := content(data, kind)
+	if err != nil {
 		var failure *chromem.DecodeError
 		if errors.As(err, &failure) {
 			err = failure.Cause
 		}
 		return "error " + escape(err.Error())
 	}
-	if meta {
-		return "ok " + chromem.MetadataDigest(&m)
-	}
-	return "ok " + chromem.DocumentDigest(&d)
+	return "ok " + digest
 }
 
 func allocated() uint64 {
@@ -61,15 +73,15 @@ func allocated() uint64 {
 }
 
 // work prints the lines of mutations from..to-1, each as soon as it is known.
-func work(data []byte, meta bool, from, to int) error {
+func work(data []byte, kind string, from, to int) error {
 	for i := from; i < to; i++ {
 		m := mutationAt(i, len(data))
 		var v string
 		if m.cut {
-			v = verdict(data[:m.offset:m.offset], meta)
+			v = verdict(data[:m.offset:m.offset], kind)
 		} else {
 			data[m.offset] ^= 1 << m.bit
-			v = verdict(data, meta)
+			v = verdict(data, kind)
 			data[m.offset] ^= 1 << m.bit
 		}
 		if _, err := os.Stdout.WriteString(m.String() + " " + v + "\n"); err != nil {
@@ -103,7 +115,7 @@ func startWorker(args []string) error {
 		return err
 	}
 	debug.SetGCPercent(-1)
-	return work(data, args[1] == "meta", from, to)
+	return work(data, args[1], from, to)
 }
 
 // runWorker does not return when it fails, as its exit status has a meaning.
