@@ -139,7 +139,7 @@ int gob_read_step(struct gob_reader *r, const char *what, uint32_t count, int64_
 		  bool *has_end_mark)
 {
 	size_t off = r->pos;
-	uint64_t step;
+	uint64_t step = 0;
 	char go[96];
 	int ret;
 
