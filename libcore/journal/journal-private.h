@@ -60,6 +60,19 @@ struct step {
  */
 bool step_compares_content(const struct step *step, const struct node *want);
 
+/* From a path to the last step that concerns it. Paths are borrowed. Zeroed is empty. */
+struct path_slot;
+struct path_index {
+	struct path_slot *slots;
+	size_t count, cap;
+};
+
+void path_index_fini(struct path_index *x);
+void path_index_note(struct path_index *x, struct slice path, size_t step);
+void path_index_note_all(struct path_index *x, const char *path,
+			 size_t step); /* and all directories above it */
+bool path_index_find(const struct path_index *x, struct slice path, size_t *step);
+
 struct journal {
 	int state_dirfd;
 	int store_dirfd;
@@ -69,6 +82,8 @@ struct journal {
 	char *header_line;
 	struct step *steps;
 	size_t count, cap;
+	struct path_index
+		paths; /* while it is built: what the steps so far concern, by exact name */
 	enum run_state state;
 	bool is_taking_back;
 	bool is_prepared;

@@ -94,6 +94,9 @@ must_check_ int journal_abort(struct journal *j, struct vs_err *err);
 must_check_ int journal_look(int store_dirfd, const char *path, struct digest *out,
 			     struct vs_err *err);
 
+/* The same digest for a directory anywhere, by its path. Returns 1, or negative. */
+must_check_ int journal_tree_digest(const char *path, struct digest *out, struct vs_err *err);
+
 /* ---- past and unfinished runs (scan.c, undo.c) ---- */
 
 struct journal_run_info {

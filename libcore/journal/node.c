@@ -228,3 +228,17 @@ int journal_look(int store_dirfd, const char *path, struct digest *out, struct v
 	*out = node.digest;
 	return node.kind != NODE_ABSENT;
 }
+
+int journal_tree_digest(const char *path, struct digest *out, struct vs_err *err)
+{
+	struct node node = { 0 };
+	int r;
+
+	r = look_at(AT_FDCWD, path, 0, true, &node, err);
+	if (r < 0)
+		return r;
+	if (node.kind != NODE_DIRECTORY)
+		return vs_fail(err, VS_ENOENT, "%s: not a directory", path);
+	*out = node.digest;
+	return 1;
+}

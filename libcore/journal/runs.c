@@ -246,22 +246,15 @@ static int newest_done(int state_dirfd, char **out, struct vs_err *err)
 	return *out ? 0 : vs_fail(err, VS_ENOENT, "there is no run to take back");
 }
 
-/* Is @path, or something below it, the business of a step after @index? Then its state is that
- * step's to compare. */
-static bool touched_later(const struct journal *j, size_t index, const char *path)
+/*
+ * Is @path, or something below it, the business of a step after @index? Then its state is that
+ * step's to compare.
+ */
+static bool touched_later(const struct path_index *last, size_t index, const char *path)
 {
-	size_t len = strlen(path);
+	size_t step;
 
-	for (size_t i = index + 1; i < j->count; i++) {
-		const char *others[] = { j->steps[i].path, j->steps[i].to };
-
-		for (size_t k = 0; k < VS_COUNT(others); k++) {
-			if (others[k] && strncmp(others[k], path, len) == 0 &&
-			    (others[k][len] == '\0' || others[k][len] == '/'))
-				return true;
-		}
-	}
-	return false;
+	return path_index_find(last, slice_str(path), &step) && step > index;
 }
 
 static int compare_end_state(struct journal *j, const struct step *step, const char *path,
@@ -287,16 +280,22 @@ static int compare_end_state(struct journal *j, const struct step *step, const c
 
 static int check_end_state(struct journal *j, struct vs_err *err)
 {
+	cleanup_(path_index_fini) struct path_index last = { 0 };
 	int r = 0;
 
+	for (size_t i = 0; i < j->count; i++) {
+		path_index_note_all(&last, j->steps[i].path, i);
+		if (j->steps[i].to)
+			path_index_note_all(&last, j->steps[i].to, i);
+	}
 	for (size_t i = 0; r == 0 && i < j->count; i++) {
 		const struct step *step = &j->steps[i];
 
 		/* A directory that was made and filled goes only when it is empty again, which
 		 * rmdir itself sees to. */
-		if (step->kind != STEP_MKDIR && !touched_later(j, i, step->path))
+		if (step->kind != STEP_MKDIR && !touched_later(&last, i, step->path))
 			r = compare_end_state(j, step, step->path, &step->after, err);
-		if (r == 0 && step->to && !touched_later(j, i, step->to))
+		if (r == 0 && step->to && !touched_later(&last, i, step->to))
 			r = compare_end_state(j, step, step->to, &step->to_after, err);
 	}
 	return r;

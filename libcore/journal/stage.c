@@ -91,6 +91,7 @@ void journal_freep(struct journal **j_)
 	free(j->steps);
 	free(j->command);
 	free(j->header_line);
+	path_index_fini(&j->paths);
 	file_closep(&j->dirfd);
 	free(j);
 	*j_ = NULL;
@@ -101,41 +102,76 @@ const char *journal_run(const struct journal *j)
 	return j->run;
 }
 
+/*
+ * What @path will hold when the steps so far have been done, where one of them concerns it by
+ * exactly this name. False: none does, and the disk tells. Steps inside a directory that an earlier
+ * one moves must use its new name.
+ */
+static bool foresee(const struct journal *j, const char *path, struct node *out)
+{
+	const struct step *step;
+	size_t index;
+
+	if (!path_index_find(&j->paths, slice_str(path), &index))
+		return false;
+	step = &j->steps[index];
+	*out = strcmp(step->path, path) == 0 ? step->after : step->to_after;
+	return true;
+}
+
+static int look_ahead(const struct journal *j, const char *path, struct node *out,
+		      struct vs_err *err)
+{
+	return foresee(j, path, out) ? 0 : node_look(j->store_dirfd, path, out, err);
+}
+
 /* A new step whose paths are looked at now. The step is the journal's from here on. */
 static int add_step(struct journal *j, enum step_kind kind, const char *path, const char *to,
 		    struct step **out, struct vs_err *err)
 {
+	struct node before = { 0 };
+	struct node to_before = { 0 };
 	struct step *step;
 	int r;
 
 	assert(!j->is_prepared);
 	if (j->count >= JOURNAL_STEPS_MAX)
 		return vs_fail(err, VS_ELIMIT, "a plan of more than %u steps", JOURNAL_STEPS_MAX);
+	r = look_ahead(j, path, &before, err);
+	if (r == 0 && to)
+		r = look_ahead(j, to, &to_before, err);
+	if (r < 0)
+		return r;
 	j->steps = vs_grow(j->steps, &j->cap, j->count + 1, sizeof(*j->steps));
 	step = &j->steps[j->count++];
-	*step = (struct step){ .kind = kind,
-			       .path = vs_strdup(path),
-			       .to = to ? vs_strdup(to) : NULL };
-	r = node_look(j->store_dirfd, path, &step->before, err);
-	if (r == 0 && to)
-		r = node_look(j->store_dirfd, to, &step->to_before, err);
+	*step = (struct step){
+		.kind = kind,
+		.path = vs_strdup(path),
+		.to = to ? vs_strdup(to) : NULL,
+		.before = before,
+		.to_before = to_before,
+	};
 	*out = step;
-	return r;
+	return 0;
 }
 
 /*
- * A step that changes nothing must not be in a run: its outcome would always be there, and
- * journal_progress() would take all steps before it for done.
+ * The newest step is complete. One that changes nothing must not stay: its outcome would always be
+ * there, and journal_progress() would take all steps before it for done.
  */
-static void drop_step_without_effect(struct journal *j)
+static void keep_step(struct journal *j)
 {
 	struct step *step = &j->steps[j->count - 1];
 
-	if (!node_equal(&step->before, &step->after))
+	if (!step->to && node_equal(&step->before, &step->after)) {
+		free(step->path);
+		buf_fini(&step->content);
+		j->count--;
 		return;
-	free(step->path);
-	buf_fini(&step->content);
-	j->count--;
+	}
+	path_index_note(&j->paths, slice_str(step->path), j->count - 1);
+	if (step->to)
+		path_index_note(&j->paths, slice_str(step->to), j->count - 1);
 }
 
 static int must_be(const struct node *node, enum node_kind kind, const char *path,
@@ -166,7 +202,7 @@ int journal_add_write(struct journal *j, const char *path, uint32_t mode, struct
 	step->after = (struct node){ .kind = NODE_FILE, .mode = mode };
 	digest_of(bytes, &step->after.digest);
 	buf_append(&step->content, bytes.ptr, bytes.len);
-	drop_step_without_effect(j);
+	keep_step(j);
 	return 0;
 }
 
@@ -181,6 +217,7 @@ int journal_add_remove(struct journal *j, const char *path, struct vs_err *err)
 	if (r < 0)
 		return r;
 	step->has_old = true;
+	keep_step(j);
 	return 0;
 }
 
@@ -197,6 +234,7 @@ int journal_add_move(struct journal *j, const char *from, const char *to, struct
 	if (r < 0)
 		return r;
 	step->to_after = step->before;
+	keep_step(j);
 	return 0;
 }
 
@@ -213,6 +251,7 @@ int journal_add_exchange(struct journal *j, const char *a, const char *b, struct
 			       step->before.kind == NODE_ABSENT ? a : b);
 	step->after = step->to_before;
 	step->to_after = step->before;
+	keep_step(j);
 	return 0;
 }
 
@@ -227,6 +266,7 @@ int journal_add_mkdir(struct journal *j, const char *path, uint32_t mode, struct
 	if (r < 0)
 		return r;
 	step->after = (struct node){ .kind = NODE_DIRECTORY, .mode = mode };
+	keep_step(j);
 	return 0;
 }
 
@@ -236,7 +276,11 @@ int journal_add_rmdir(struct journal *j, const char *path, struct vs_err *err)
 	int r;
 
 	r = add_step(j, STEP_RMDIR, path, NULL, &step, err);
-	return r < 0 ? r : must_be(&step->before, NODE_DIRECTORY, path, err);
+	if (r == 0)
+		r = must_be(&step->before, NODE_DIRECTORY, path, err);
+	if (r == 0)
+		keep_step(j);
+	return r;
 }
 
 int journal_add_mode(struct journal *j, const char *path, uint32_t mode, struct vs_err *err)
@@ -251,7 +295,7 @@ int journal_add_mode(struct journal *j, const char *path, uint32_t mode, struct 
 		return vs_fail(err, VS_EUSAGE, "%s: neither a file nor a directory", path);
 	step->after = step->before;
 	step->after.mode = mode;
-	drop_step_without_effect(j);
+	keep_step(j);
 	return 0;
 }
 

@@ -80,6 +80,11 @@ enum fault_outcome fault_run(unsigned n, enum fault_mode mode, int (*operation)(
 	return FAULT_FAILED;
 }
 
+const char *fault_scratch(void)
+{
+	return access("/dev/shm", W_OK | X_OK) == 0 ? "/dev/shm" : "/tmp";
+}
+
 const char *fault_mode_name(enum fault_mode mode)
 {
 	static const char *const names[] = {

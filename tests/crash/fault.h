@@ -36,4 +36,8 @@ enum fault_outcome {
 enum fault_outcome fault_run(unsigned n, enum fault_mode mode, int (*operation)(void *ctx),
 			     void *ctx);
 
+/* Where scenes go: in memory where that is to be had, since thousands of them are synced thousands
+ * of times. */
+const char *fault_scratch(void);
+
 const char *fault_mode_name(enum fault_mode mode);

@@ -37,7 +37,7 @@ static void scene_make(struct scene *s)
 		snprintf(command, sizeof(command), "rm -rf '%s'", s->root);
 		cr_assert_eq(system(command), 0);
 	}
-	snprintf(s->root, sizeof(s->root), "/tmp/vsctl-journal-XXXXXX");
+	snprintf(s->root, sizeof(s->root), "%s/vsctl-journal-XXXXXX", fault_scratch());
 	cr_assert_not_null(mkdtemp(s->root));
 	s->store = open(s->root, O_RDONLY | O_DIRECTORY);
 	cr_assert_eq(mkdirat(s->store, "state", 0700), 0);
