@@ -256,6 +256,30 @@ must_check_ int chromem_decode_meta(struct chromem_reader *reader, struct slice 
 				    struct chromem_meta *out, struct chromem_fault *fault,
 				    struct vs_err *err);
 
+/* How a damaged document was read (salvage.c). */
+struct chromem_salvage {
+	bool was_cut;           /* the file ends too early; what is there was read */
+	bool text_was_searched; /* the text was found from the end of the file, not decoded */
+};
+
+/*
+ * Decode what can be decoded of @bytes, whatever is wrong with them: fields that did not survive
+ * are absent from @out, the embedding may hold fewer elements than it had. Returns 0, or VS_ENOMEM.
+ * @out borrows from @reader and @bytes.
+ */
+must_check_ int chromem_salvage_doc(struct chromem_reader *reader, struct slice bytes,
+				    struct chromem_doc *out, struct chromem_salvage *how,
+				    struct vs_err *err);
+
+/*
+ * A document one of whose field names was damaged, with the name @right put in place of @wrong:
+ * @gob becomes the unpacked file. Returns 0, 1 when that does not make a whole document of it, or
+ * negative.
+ */
+must_check_ int chromem_mend_field(struct chromem_reader *reader, struct slice bytes,
+				   const char *wrong, const char *right, struct buf *gob,
+				   struct vs_err *err);
+
 /* Size of the last file read, on disk. */
 uint64_t chromem_reader_file_size(const struct chromem_reader *reader);
 

@@ -93,6 +93,7 @@ struct chromem_reader {
 	float *embedding; /* owned */
 	size_t embedding_cap;
 	struct plan plan;
+	struct buf mended; /* of salvage.c */
 };
 
 void pairs_fini(struct pairs *pairs);

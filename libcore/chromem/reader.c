@@ -21,6 +21,7 @@ void chromem_reader_freep(struct chromem_reader **reader)
 	if (!r)
 		return;
 	buf_fini(&r->file);
+	buf_fini(&r->mended);
 	unpacker_fini(&r->unpacker);
 	gob_reader_fini(&r->gob);
 	pairs_fini(&r->doc_pairs);
