@@ -13,7 +13,7 @@
  * Sealing is optional: with a key, each line also carries HMAC-SHA256 of itself under a key that
  * moves forward (the next is the SHA-256 of the one before, which is forgotten). Whoever takes the
  * machine over later cannot rewrite what was sealed before; the first key, kept elsewhere, checks
- * all.
+ * all. See audit_seal_init().
  *
  * `rollback_audit.jsonl` beside it serves readers of the older tool: exactly its 11 keys, see
  * audit_rollback().
@@ -21,6 +21,8 @@
 
 #include "file/file.h"
 #include "util/util.h"
+
+#define AUDIT_KEY_LEN 32
 
 enum audit_phase {
 	AUDIT_STARTED,
@@ -45,26 +47,67 @@ struct audit_record {
 };
 
 /*
- * Append one record and sync it. Adds sequence number, time, boot id, process, user and login user.
+ * Append one record and sync it. Adds sequence number, time, boot id, process, user, login user and
+ * host, and cuts texts and lists that are too long for a line. Appenders of other processes are
+ * waited for; VS_EBUSY when that takes half a minute.
+ *
  * A torn last line (a power cut while appending) is set aside into `audit.torn.<seq>` first and a
- * record says so.
+ * record says so. A log that somebody has changed keeps its traces: where it ends before the head,
+ * or with another line than that, the record chains to the head, and a record before it says why.
+ *
+ * When this fails, the record is in the log, whole, or not at all; the next call works.
  */
 must_check_ int audit_append(int state_dirfd, const struct vs_clock *clock,
 			     const struct audit_record *rec, struct vs_err *err);
 
+/* ---- sealing (seal.c) ---- */
+
+/*
+ * `audit.key` (mode 0600) holds the key of the next record and that record's sequence number. An
+ * append writes and syncs the line, then the key moved forward, then the head. Killed between any
+ * two, the key is at most one record behind the log and never ahead of it, and a key that is behind
+ * can always be moved: appending goes on, and the only thing lost is that the newest line could be
+ * sealed again by whoever reads the disk at that moment.
+ *
+ * What is protected is what was sealed before an intruder could read the key file. That the file
+ * system may keep the bytes of replaced files for a while is not seen from here.
+ */
+
+/* Random bytes to begin sealing with. Store them elsewhere before audit_seal_init(). */
+must_check_ int audit_key_new(unsigned char out[AUDIT_KEY_LEN], struct vs_err *err);
+
+/*
+ * Seal every record from now on, @rec being the first. VS_EBUSY when the log is being sealed
+ * already, or was.
+ */
+must_check_ int audit_seal_init(int state_dirfd, const struct vs_clock *clock,
+				const unsigned char first_key[AUDIT_KEY_LEN],
+				const struct audit_record *rec, struct vs_err *err);
+
+/* 1 when records are being sealed, 0 when they are not. */
+must_check_ int audit_is_sealed(int state_dirfd, struct vs_err *err);
+
 /* ---- reading (read.c) ---- */
 
-/* What audit_verify() can find wrong, each told apart from the others. */
+/*
+ * What audit_verify() can find wrong, each told apart from the others. Notes are what a power cut
+ * can leave; the next append deals with it.
+ */
 enum audit_fault {
 	AUDIT_EDITED,  /* a line does not have the digest that the next one, or the head, records */
 	AUDIT_REMOVED, /* sequence numbers skip, and the chain with them */
 	AUDIT_REORDERED,
 	AUDIT_DUPLICATED,
 	AUDIT_TRUNCATED,  /* ends before the anchored head */
-	AUDIT_TORN,       /* the last line is incomplete: a power cut, not tampering */
+	AUDIT_TORN,       /* note: an incomplete line behind the head */
 	AUDIT_UNREADABLE, /* not canonical JSON of this schema */
 	AUDIT_BAD_SEAL,
+	AUDIT_UNANCHORED, /* audit.head is missing, unreadable, or more than one record behind */
+	AUDIT_AHEAD,      /* note: one whole record behind the head */
 };
+
+const char *audit_fault_name(enum audit_fault fault); /* "edited", "bad-seal" */
+bool audit_fault_is_note(enum audit_fault fault);
 
 struct audit_finding {
 	enum audit_fault fault;
@@ -78,13 +121,17 @@ struct audit_head {
 	struct digest digest;
 };
 
+/* What the newest record has. All zero, and 0, when there is none yet. VS_EFORMAT: unreadable. */
 must_check_ int audit_head_load(int state_dirfd, struct audit_head *out, struct vs_err *err);
 
 /*
- * Read the whole log, streaming, and report what is wrong with it. @anchor may be NULL (then
- * audit.head is used).
- * @first_key is NULL or the 32 bytes that sealing began with. Returns the number of findings, or
- * negative.
+ * Read the whole log, streaming, and report what is wrong with it; gaps come last, since what is
+ * missing in one place may turn up in another. @anchor is a head that was kept elsewhere, of now or
+ * of any time before; audit.head is always looked at as well. @anchor may be NULL.
+ * @first_key is NULL or the 32 bytes that sealing began with. A log that does not exist has no
+ * records and no findings, unless an anchor knows of some. Takes no lock while it reads; what is
+ * appended meanwhile is not looked at. Returns the number of findings that are no notes, or
+ * negative. @records gets the number of lines that are records.
  */
 must_check_ int audit_verify(int state_dirfd, const struct audit_head *anchor,
 			     const unsigned char *first_key,
@@ -110,6 +157,11 @@ struct audit_entry {
 	int64_t exit_status; /* -1: none */
 };
 
+/*
+ * Call @fn for each record that fits the query, oldest first. Stops with what @fn returns when that
+ * is not 0. Lines that cannot be read are passed over: returns 1 when there were any, which
+ * audit_verify() tells about, else 0. VS_ENOENT when there is no log.
+ */
 must_check_ int audit_list(int state_dirfd, const struct audit_query *query,
 			   int (*fn)(void *ctx, const struct audit_entry *e, struct vs_err *err),
 			   void *ctx, struct vs_err *err);
