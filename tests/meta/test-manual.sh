@@ -48,6 +48,11 @@ every_remedy_is_explained() {
     return $bad
 }
 
+every_cause_is_explained() {
+    diff <(grep -oE '\[CAUSE_[A-Z_]+\] = \{ "[a-z-]+"' libcore/check/explain.c | cut -d '"' -f 2 | LC_ALL=C sort) \
+        <(sed -nE 's/^\.It Em ([a-z-]+)$/\1/p' "$problems")
+}
+
 # The n-th annotated listing of vsctl-chromem(5) as plain hex, each line's offset checked on the way.
 listing() {
     awk -v want="$1" '
@@ -70,6 +75,7 @@ check "the problem table is read whole" table_is_read_whole
 check "every problem has its paragraph and no paragraph lacks a problem" every_problem_has_its_paragraph
 check "paragraphs have text" paragraphs_have_text
 check "every remedy is explained" every_remedy_is_explained
+check "every cause is explained, in order" every_cause_is_explained
 check "the metadata file byte by byte" bytes_are_those_of_the_file 1 00000000.gob
 check "the document byte by byte" bytes_are_those_of_the_file 2 ea503d89.gob
 finish
