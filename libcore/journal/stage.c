@@ -131,7 +131,7 @@ static int add_step(struct journal *j, enum step_kind kind, const char *path, co
 {
 	struct node before = { 0 };
 	struct node to_before = { 0 };
-	struct step *step;
+	struct step *step = NULL;
 	int r;
 
 	assert(!j->is_prepared);
@@ -190,7 +190,7 @@ static int must_be(const struct node *node, enum node_kind kind, const char *pat
 int journal_add_write(struct journal *j, const char *path, uint32_t mode, struct slice bytes,
 		      struct vs_err *err)
 {
-	struct step *step;
+	struct step *step = NULL;
 	int r;
 
 	r = add_step(j, STEP_WRITE, path, NULL, &step, err);
@@ -208,7 +208,7 @@ int journal_add_write(struct journal *j, const char *path, uint32_t mode, struct
 
 int journal_add_remove(struct journal *j, const char *path, struct vs_err *err)
 {
-	struct step *step;
+	struct step *step = NULL;
 	int r;
 
 	r = add_step(j, STEP_REMOVE, path, NULL, &step, err);
@@ -223,7 +223,7 @@ int journal_add_remove(struct journal *j, const char *path, struct vs_err *err)
 
 int journal_add_move(struct journal *j, const char *from, const char *to, struct vs_err *err)
 {
-	struct step *step;
+	struct step *step = NULL;
 	int r;
 
 	r = add_step(j, STEP_MOVE, from, to, &step, err);
@@ -240,7 +240,7 @@ int journal_add_move(struct journal *j, const char *from, const char *to, struct
 
 int journal_add_exchange(struct journal *j, const char *a, const char *b, struct vs_err *err)
 {
-	struct step *step;
+	struct step *step = NULL;
 	int r;
 
 	r = add_step(j, STEP_EXCHANGE, a, b, &step, err);
@@ -257,7 +257,7 @@ int journal_add_exchange(struct journal *j, const char *a, const char *b, struct
 
 int journal_add_mkdir(struct journal *j, const char *path, uint32_t mode, struct vs_err *err)
 {
-	struct step *step;
+	struct step *step = NULL;
 	int r;
 
 	r = add_step(j, STEP_MKDIR, path, NULL, &step, err);
@@ -272,7 +272,7 @@ int journal_add_mkdir(struct journal *j, const char *path, uint32_t mode, struct
 
 int journal_add_rmdir(struct journal *j, const char *path, struct vs_err *err)
 {
-	struct step *step;
+	struct step *step = NULL;
 	int r;
 
 	r = add_step(j, STEP_RMDIR, path, NULL, &step, err);
@@ -285,7 +285,7 @@ int journal_add_rmdir(struct journal *j, const char *path, struct vs_err *err)
 
 int journal_add_mode(struct journal *j, const char *path, uint32_t mode, struct vs_err *err)
 {
-	struct step *step;
+	struct step *step = NULL;
 	int r;
 
 	r = add_step(j, STEP_MODE, path, NULL, &step, err);
