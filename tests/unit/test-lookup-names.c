@@ -180,6 +180,41 @@ Test(lookup_names, documents_of_other_directories)
 			      "project_path=\"/srv/observatory\", by the rule \"repository\""));
 }
 
+/* Documents come in any order; what they say is counted all the same. */
+Test(lookup_names, equal_facts_are_counted)
+{
+	cleanup_(lookup_freep) struct lookup *l = kit_lookup_for("observatory_sessions");
+	const struct chromem_pair here[] = { { slice_str("project_id"),
+					       slice_str("observatory") } };
+	const struct chromem_pair there[] = { { slice_str("project_id"), slice_str("harbour") } };
+	struct lookup_answer a;
+
+	for (unsigned i = 0; i < 7; i++) {
+		lookup_add_document(l, 0xabcd, slice_str("x"), here, 1);
+		if (i % 2 == 0)
+			lookup_add_document(l, 0xabcd, slice_str("y"), there, 1);
+	}
+	lookup_try_composed(l);
+	a = kit_expect(l, "observatory_sessions", LOOKUP_DOCUMENT);
+	cr_assert(kit_has_evidence(a.candidates,
+				   "7 documents of 0000abcd with project_id=\"observatory\""));
+}
+
+/* The same name from two sides: the more trusted one counts, and both are said. */
+Test(lookup_names, a_sibling_and_documents_agree)
+{
+	cleanup_(lookup_freep) struct lookup *l = kit_lookup_for("observatory_sessions");
+	const struct chromem_pair pair = { slice_str("project_id"), slice_str("observatory") };
+	struct lookup_answer a;
+
+	lookup_add_document(l, 0xabcd, slice_str("x"), &pair, 1);
+	lookup_add_name(l, LOOKUP_SIBLING, slice_str("observatory_memories"), NULL);
+	lookup_try_composed(l);
+	a = kit_expect(l, "observatory_sessions", LOOKUP_SIBLING);
+	cr_assert(kit_has_evidence(a.candidates, "1 document of 0000abcd"));
+	cr_assert(kit_has_evidence(a.candidates, "begins with \"observatory_\""));
+}
+
 /* An owner of one document and a project of another: nobody said so, the rules may. */
 Test(lookup_names, owners_and_projects_are_crossed)
 {
