@@ -1,12 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * Export files, read: a whole store as one gob value.
- *
- *	struct { Collections map[string]*persistenceCollection }
- *	persistenceCollection struct {
- *		Name string; Metadata map[string]string; Documents map[string]*Document
- *	}
+ * Export files, read: a whole store as one gob value, of the types in export-types.c.
  *
  * The file is read into memory once, opened there if it is sealed, and unpacked if it is gzip data;
  * of its content only the one document is held that is being passed on. It is not mapped: a map of
@@ -18,104 +13,6 @@
  */
 
 #include "chromem/read.h"
-
-/* Tags beyond those of documents and metadata. */
-enum {
-	TAG_COLLECTION_KEY = TAG_COLLECTION + 1,
-	TAG_DOCUMENTS,
-	TAG_DOCUMENT_KEY,
-	TAG_STORE,
-};
-
-/* ---- the Go types ---- */
-
-static const struct gob_shape collection_key_shape = {
-	.kind = GOB_STRING,
-	.tag = TAG_COLLECTION_KEY,
-	.go_type = "string",
-};
-static const struct gob_shape document_key_shape = {
-	.kind = GOB_STRING,
-	.tag = TAG_DOCUMENT_KEY,
-	.go_type = "string",
-};
-static const struct gob_shape documents_shape = {
-	.kind = GOB_MAP,
-	.tag = TAG_DOCUMENTS,
-	.go_type = "map[string]*chromem.Document",
-	.key = &document_key_shape,
-	.elem = &chromem_document_shape,
-};
-
-/* The first pass leaves out the last member. */
-static const struct gob_member collection_members[] = {
-	{ "Name", &chromem_name_shape },
-	{ "Metadata", &chromem_metadata_shape },
-	{ "Documents", &documents_shape },
-};
-static const struct gob_shape collection_shape = {
-	.kind = GOB_STRUCT,
-	.tag = TAG_COLLECTION,
-	.go_type = "chromem.persistenceCollection",
-	.go_name = "persistenceCollection",
-	.members = collection_members,
-	.member_count = VS_COUNT(collection_members),
-};
-static const struct gob_shape bare_collection_shape = {
-	.kind = GOB_STRUCT,
-	.tag = TAG_COLLECTION,
-	.go_type = "chromem.persistenceCollection",
-	.go_name = "persistenceCollection",
-	.members = collection_members,
-	.member_count = VS_COUNT(collection_members) - 1,
-};
-
-static const struct gob_shape collections_shape = {
-	.kind = GOB_MAP,
-	.go_type = "map[string]*chromem.persistenceCollection",
-	.key = &collection_key_shape,
-	.elem = &collection_shape,
-};
-static const struct gob_shape bare_collections_shape = {
-	.kind = GOB_MAP,
-	.go_type = "map[string]*chromem.persistenceCollection",
-	.key = &collection_key_shape,
-	.elem = &bare_collection_shape,
-};
-
-static const struct gob_member store_members[] = { { "Collections", &collections_shape } };
-static const struct gob_shape store_shape = {
-	.kind = GOB_STRUCT,
-	.tag = TAG_STORE,
-	.go_type = "struct { Collections map[string]*chromem.persistenceCollection }",
-	.go_name = "",
-	.members = store_members,
-	.member_count = VS_COUNT(store_members),
-};
-static const struct gob_member bare_store_members[] = { { "Collections",
-							  &bare_collections_shape } };
-static const struct gob_shape bare_store_shape = {
-	.kind = GOB_STRUCT,
-	.tag = TAG_STORE,
-	.go_type = "struct { Collections map[string]*chromem.persistenceCollection }",
-	.go_name = "",
-	.members = bare_store_members,
-	.member_count = VS_COUNT(bare_store_members),
-};
-
-static const char *const store_fields[] = { "Collections" };
-static const char *const collection_fields[] = { "Name", "Metadata", "Documents" };
-static const struct library_type library_store = {
-	.name = "",
-	.fields = store_fields,
-	.field_count = VS_COUNT(store_fields),
-	.definitions = 7,
-};
-static const struct library_type library_collection = {
-	.name = "",
-	.fields = collection_fields,
-	.field_count = VS_COUNT(collection_fields),
-};
 
 /* ---- what the first pass keeps ---- */
 
@@ -302,77 +199,6 @@ static int take_outer(struct export_pass *p, const struct gob_event *event, stru
 	return 0;
 }
 
-/* ---- the types of the file ---- */
-
-static const struct gob_type *struct_type(const struct gob_reader *r, int32_t number)
-{
-	const struct gob_type *type = gob_reader_type(r, number);
-
-	return type && type->present == 1u << GOB_WIRE_STRUCT ? type : NULL;
-}
-
-/* The struct that @type has a map of, in the field @name; NULL when there is no such thing. */
-static const struct gob_type *element_type(const struct gob_reader *r, const struct gob_type *type,
-					   const char *name)
-{
-	const struct gob_type *map;
-
-	for (uint32_t i = 0; type && i < type->field_count; i++) {
-		const struct gob_type_field *field = gob_type_field_at(r, type, i);
-
-		if (!slice_eq_str(field->name, name))
-			continue;
-		map = gob_reader_type(r, field->type);
-		return map ? struct_type(r, map->map_elem) : NULL;
-	}
-	return NULL;
-}
-
-/*
- * Do name, metadata and documents of a collection come in this order, each at most once? The fields
- * of a value come as its type has them.
- */
-static bool are_in_order(const struct gob_reader *r)
-{
-	const struct gob_type *store = struct_type(r, r->notes.type);
-	const struct gob_type *type = element_type(r, store, "Collections");
-	unsigned seen = 0;
-
-	/* Something besides the collections; perhaps more collections, of another type. */
-	if (!store || store->field_count != 1)
-		return false;
-	for (uint32_t i = 0; type && i < type->field_count; i++) {
-		const struct gob_type_field *field = gob_type_field_at(r, type, i);
-
-		for (unsigned k = 0; k < library_collection.field_count; k++) {
-			if (!slice_eq_str(field->name, library_collection.fields[k]))
-				continue;
-			if (seen >= 1u << k)
-				return false;
-			seen |= 1u << k;
-		}
-	}
-	return true;
-}
-
-/* Fields that the library's type has not, the reverse, and another order. */
-static void note_types(const struct odd *odd, const struct gob_reader *r)
-{
-	const struct gob_type *store = struct_type(r, r->notes.type);
-	const struct gob_type *collection = element_type(r, store, "Collections");
-	const struct gob_type *document = element_type(r, collection, "Documents");
-	bool are_ordered = r->type_count == library_store.definitions;
-
-	if (store)
-		are_ordered &= odd_note_fields(odd, r, store, &library_store);
-	if (collection)
-		are_ordered &= odd_note_fields(odd, r, collection, &library_collection);
-	if (document)
-		are_ordered &= odd_note_fields(odd, r, document, &chromem_library_document);
-	if (!are_ordered)
-		odd_note(odd, CHROMEM_ODD_FOREIGN_TYPES, r->notes.value_off);
-}
-
 /* ---- the file ---- */
 
 static int take(void *ctx, const struct gob_event *event, struct vs_err *err)
@@ -384,7 +210,7 @@ static int take(void *ctx, const struct gob_event *event, struct vs_err *err)
 		return end_document(p, err);
 	if (p->is_in_doc)
 		return doc_pass_take(&p->doc_pass, event, err);
-	if (tag == TAG_STORE && p->kind == PASS_ORDERED && !are_in_order(&p->reader->gob)) {
+	if (tag == TAG_STORE && p->kind == PASS_ORDERED && !store_is_in_order(&p->reader->gob)) {
 		p->is_out_of_order = true;
 		return vs_fail(err, VS_ENOTSUP, "an export with fields out of order");
 	}
@@ -399,7 +225,8 @@ static int run_pass(struct export_pass *p, const struct unpacked *in, struct vs_
 
 	gob_reader_init(&p->reader->gob, in->bytes, in->ending);
 	r = gob_reader_next(&p->reader->gob,
-			    p->kind == PASS_KEEP ? &bare_store_shape : &store_shape, &sink, err);
+			    p->kind == PASS_KEEP ? &chromem_bare_store_shape : &chromem_store_shape,
+			    &sink, err);
 	if (r > 0)
 		return 0;
 	if (r < 0 && (p->has_visitor_failed || p->is_out_of_order))
@@ -454,7 +281,7 @@ static int decode(struct chromem_reader *reader, const struct unpacked *in,
 		r = run_two_passes(&pass, in, err);
 	if (r != 0)
 		return r;
-	note_types(&odd, &reader->gob);
+	odd_note_store_types(&odd, &reader->gob);
 	odd_note_tail(&odd, &reader->gob, (struct slice){ 0 });
 	odd_note_unpacked(&odd, in);
 	*oddities = whole.oddities | pass.oddities;

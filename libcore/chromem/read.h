@@ -133,6 +133,11 @@ enum chromem_tag {
 	TAG_DOCUMENT,
 	TAG_NAME,
 	TAG_COLLECTION,
+	/* Of exports: */
+	TAG_COLLECTION_KEY,
+	TAG_DOCUMENTS,
+	TAG_DOCUMENT_KEY,
+	TAG_STORE,
 };
 
 extern const struct gob_shape chromem_string_shape; /* without a tag */
@@ -147,6 +152,17 @@ struct library_type {
 	size_t definitions;
 };
 extern const struct library_type chromem_library_document, chromem_library_collection;
+
+/* ---- export-types.c: the same of an export ---- */
+
+/* A whole store; and one whose documents are passed over. */
+extern const struct gob_shape chromem_store_shape, chromem_bare_store_shape;
+
+/*
+ * Do name, metadata and documents of a collection come in this order, each at most once? The fields
+ * of a value come as its type has them; known as soon as the value begins.
+ */
+bool store_is_in_order(const struct gob_reader *r);
 
 /* ---- oddities (odd.c) and faults (fault.c) ---- */
 
@@ -171,6 +187,9 @@ void odd_note_types(const struct odd *odd, const struct gob_reader *r,
  */
 bool odd_note_fields(const struct odd *odd, const struct gob_reader *r, const struct gob_type *type,
 		     const struct library_type *library);
+
+/* Fields that the types of an export have not, the reverse, and another order. */
+void odd_note_store_types(const struct odd *odd, const struct gob_reader *r);
 
 /* What stands behind the value, and whether zeros took the place of something. */
 void odd_note_tail(const struct odd *odd, const struct gob_reader *r, struct slice content);
