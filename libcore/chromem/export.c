@@ -128,12 +128,13 @@ static bool is_beyond_kept(const struct export_pass *p)
 /* The same where the fields are known from the first pass. */
 static int announce_kept(struct export_pass *p, struct vs_err *err)
 {
-	const struct kept_meta *kept = &p->kept->metas[p->begun - 1];
+	const struct kept_meta *kept;
 
 	p->is_announced = true;
 	/* Here the first pass met its end, and this one will. */
 	if (is_beyond_kept(p))
 		return 0;
+	kept = &p->kept->metas[p->begun - 1];
 	p->meta.name = kept->name;
 	p->meta.has_metadata = kept->has_metadata;
 	p->meta.metadata_count = kept->count;
