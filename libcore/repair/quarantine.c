@@ -111,39 +111,51 @@ static void end_sidecar(struct sidecar *s)
 }
 
 /* What a document still says: whole when it decodes, else as far as it does. */
-static void write_salvage(struct sidecar *s, const struct chromem_doc *doc,
-			  const struct chromem_fault *fault)
+static int write_salvage(struct sidecar *s, struct slice bytes, struct vs_err *err)
 {
 	struct jw *j = &s->json;
+	struct chromem_fault fault = { 0 };
+	struct chromem_salvage how = { 0 };
+	struct chromem_doc doc = { 0 };
+	bool is_whole;
+	int r;
 
+	r = chromem_decode_doc(s->reader, bytes, &doc, &fault, err);
+	is_whole = r == 0;
+	if (r > 0)
+		r = chromem_salvage_doc(s->reader, bytes, &doc, &how, err);
+	if (r < 0)
+		return r;
 	jw_key(j, "salvage");
 	jw_object(j);
-	jw_str_field(j, "state", fault ? "partly" : "whole");
-	if (fault)
-		jw_str_field(j, "stopped_at", fault->detail);
-	if (doc->id.ptr)
-		jw_bytes_field(j, "id", doc->id);
+	jw_str_field(j, "state",
+		     is_whole                        ? "whole"
+		     : doc.id.ptr || doc.content.ptr ? "partly"
+						     : "lost");
+	jw_str_field(j, "stopped_at", is_whole ? NULL : fault.detail);
+	if (doc.id.ptr)
+		jw_bytes_field(j, "id", doc.id);
 	jw_key(j, "metadata");
 	jw_array(j);
-	for (size_t i = 0; i < doc->metadata_count; i++) {
+	for (size_t i = 0; i < doc.metadata_count; i++) {
 		jw_object(j);
-		jw_bytes_field(j, "key", doc->metadata[i].key);
-		jw_bytes_field(j, "value", doc->metadata[i].value);
+		jw_bytes_field(j, "key", doc.metadata[i].key);
+		jw_bytes_field(j, "value", doc.metadata[i].value);
 		jw_object_end(j);
 	}
 	jw_array_end(j);
-	jw_uint_field(j, "dimension", doc->dimension);
-	if (doc->content.ptr)
-		jw_bytes_field(j, "content", doc->content);
+	jw_uint_field(j, "dimension", doc.dimension);
+	if (doc.content.ptr)
+		jw_bytes_field(j, "content", doc.content);
+	jw_bool_field(j, "content_was_searched", how.text_was_searched);
 	jw_object_end(j);
+	return 0;
 }
 
 static int write_file(struct sidecar *s, int dirfd, const struct quarantine_file *file,
 		      struct vs_err *err)
 {
 	cleanup_(buf_fini) struct buf bytes = { 0 };
-	struct chromem_fault fault = { 0 };
-	struct chromem_doc doc = { 0 };
 	char hex[DIGEST_HEX_LEN + 1];
 	struct digest digest;
 	int r;
@@ -161,9 +173,7 @@ static int write_file(struct sidecar *s, int dirfd, const struct quarantine_file
 		s->bytes += bytes.len;
 		if (file->is_document) {
 			s->documents++;
-			r = chromem_decode_doc(s->reader, buf_slice(&bytes), &doc, &fault, err);
-			if (r >= 0)
-				write_salvage(s, &doc, r > 0 ? &fault : NULL);
+			r = write_salvage(s, buf_slice(&bytes), err);
 		}
 	}
 	jw_object_end(&s->json);
@@ -244,12 +254,13 @@ static int plan_files(struct plan *plan, const struct store *store,
 			return r;
 		buf_printf(&from, "%s/%s", req->collection, file->name);
 		buf_printf(&to, "%s/%s", item, file->name);
-		a = plan_add(plan, STEP_MOVE, "quarantine-document", buf_cstr(&from),
-			     buf_cstr(&to));
+		a = plan_add(plan, STEP_MOVE,
+			     file->is_document ? "quarantine-document" : "quarantine-file",
+			     buf_cstr(&from), buf_cstr(&to));
 		a->detail = vs_strdup(
 			file->is_document
 				? "set the document aside, with what could be salvaged of it beside it"
-				: "set the file aside");
+				: "set the damaged file aside");
 		a->loss = file->is_document ? LOSS_DOCUMENTS : LOSS_NOTHING;
 		a->reason = file->reason ? vs_strdup(file->reason) : NULL;
 		a->collection = vs_strdup(req->collection);

@@ -14,6 +14,7 @@
 
 #include "audit/audit.h"
 #include "check/check.h"
+#include "chromem/chromem.h"
 #include "file/file.h"
 #include "journal/journal.h"
 #include "store/store.h"
@@ -139,8 +140,8 @@ struct apply_result {
  * VS_EFORMAT.
  */
 must_check_ int session_apply(struct session *s, const struct plan *plan,
-			      const struct check_request *check, struct apply_result *out,
-			      struct vs_err *err);
+			      const struct check_request *check, bool accepts_errors,
+			      struct apply_result *out, struct vs_err *err);
 
 /* Take an applied run back (NULL: the newest), audited like everything else. */
 must_check_ int session_undo(struct session *s, const char *run, struct vs_err *err);
@@ -184,6 +185,43 @@ struct quarantine_request {
 must_check_ int plan_quarantine(struct plan *plan, const struct store *store,
 				const struct quarantine_request *req, struct vs_err *err);
 
+/* release.c: what is in quarantine, and its ways out. */
+struct quarantine_item {
+	char *name;            /* "e9f85bf6.20260122T140309Z" */
+	char *collection;      /* directory it came from */
+	char *collection_name; /* NULL when it was not known */
+	char *time;
+	char *reason;
+	char *message;
+	bool is_files; /* single files; else a whole collection */
+	bool has_sidecar;
+	uint64_t documents;
+	uint64_t bytes;
+	const struct jr *sidecar; /* for the call of quarantine_list() only; NULL without one */
+};
+void quarantine_item_fini(struct quarantine_item *item);
+
+/* All items in byte order of their names; arguments are borrowed for the call. Stops when @fn
+ * returns non-zero. */
+must_check_ int quarantine_list(const struct store *store,
+				int (*fn)(void *ctx, const struct quarantine_item *item,
+					  struct vs_err *err),
+				void *ctx, struct vs_err *err);
+
+/* One item by its name, or by its collection's when there is one only. Owned. VS_ENOENT, VS_EUSAGE
+ * when several fit. */
+must_check_ int quarantine_find(const struct store *store, const char *name,
+				struct quarantine_item *out, struct vs_err *err);
+
+/* Back into the store, merged with what is there; conflicts become leftovers of the plan. */
+must_check_ int plan_release(struct plan *plan, const struct store *store,
+			     const struct quarantine_item *item, struct vs_err *err);
+
+/* Out for good; @copy is a directory outside the store that holds the same tree, or VS_EUSAGE. */
+must_check_ int plan_purge(struct plan *plan, const struct store *store,
+			   const struct quarantine_item *item, const char *copy,
+			   struct vs_err *err);
+
 /* fixes.c: everything among @findings that has one safe answer; the rest is left, with the reason.
  */
 struct fixes_request {
@@ -201,13 +239,61 @@ must_check_ int plan_fixes(struct plan *plan, const struct store *store,
 
 /* recover.c: a metadata file written anew; what was in its place goes into quarantine. */
 struct recover_request {
-	const char *collection; /* directory, or an item of the quarantine */
+	const char *collection; /* directory, or an item of the quarantine as ".quarantine/ITEM" */
 	struct slice name;
 	const struct chromem_pair *metadata;
 	size_t metadata_count;
-	const char *evidence;
-	bool force_name; /* although its hash is not the directory */
+	const char *evidence;                  /* for the plan's text; NULL where there is none */
+	const char *reason;                    /* problem code; NULL when a person asked */
+	enum chromem_compression default_form; /* where the directory has no documents to tell */
+	bool force_name;                       /* although its hash is not the directory */
 	int64_t time_ns;
 };
 must_check_ int plan_recover(struct plan *plan, const struct store *store,
 			     const struct recover_request *req, struct vs_err *err);
+
+/* ---- metadata backups (backup.c) ---- */
+
+struct backup_result {
+	char file[64];        /* in the state directory */
+	uint64_t collections; /* whose name and metadata it holds */
+	uint64_t without;     /* that have documents and no readable metadata: they are in older
+				 backups, if anywhere */
+	uint64_t removed;     /* older backups beyond those to keep */
+};
+
+/* Write one, and remove the oldest beyond the newest @keep. The caller holds the lock of the state
+ * directory. */
+must_check_ int backup_metadata(int state_dirfd, const struct store *store, size_t keep,
+				const struct vs_clock *clock, struct backup_result *out,
+				struct vs_err *err);
+
+/* All collections of all backups, newest backup first; what cannot be read is passed over.
+ * Arguments are borrowed. */
+struct backup_reader {
+	void *ctx;
+	int (*collection)(void *ctx, const char *file, const char *id, struct slice name,
+			  const struct chromem_pair *metadata, size_t count, struct vs_err *err);
+};
+must_check_ int backup_read_all(int state_dirfd, const struct backup_reader *reader,
+				struct vs_err *err);
+
+/* ---- names for collections that lost theirs (names.c) ---- */
+
+/* One collection whose name is looked for, and what was found. */
+struct name_target {
+	const char *collection; /* directory, or ".quarantine/ITEM" */
+	uint32_t hash;
+};
+
+/*
+ * Tell @l everything that the store and its state directory (-1: there is none) know: metadata
+ * backups, remembered names, names of the other collections, what the targets' documents say, names
+ * that stand in what is left of a damaged metadata file.
+ */
+struct lookup;
+must_check_ int names_gather(struct lookup *l, const struct store *store, int state_dirfd,
+			     const struct name_target *targets, size_t count, struct vs_err *err);
+
+/* The hash that a collection directory or an item of the quarantine is named after. */
+bool names_hash_of(const char *collection, uint32_t *hash);

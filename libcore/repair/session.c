@@ -370,8 +370,8 @@ static int run_journal(struct session *s, const struct plan *plan, struct journa
 }
 
 static int apply_and_verify(struct session *s, const struct plan *plan,
-			    const struct check_request *check, struct apply_result *out,
-			    struct vs_err *err)
+			    const struct check_request *check, bool accepts_errors,
+			    struct apply_result *out, struct vs_err *err)
 {
 	cleanup_(error_list_fini) struct error_list before = { 0 };
 	cleanup_(error_list_fini) struct error_list after = { 0 };
@@ -386,7 +386,7 @@ static int apply_and_verify(struct session *s, const struct plan *plan,
 		return r;
 	snprintf(out->run, sizeof(out->run), "%s", journal_run(j));
 	r = list_errors(s, check, &after, &out->after, err);
-	if (r == 0)
+	if (r == 0 && !accepts_errors)
 		r = judge(plan, &before, &after, err);
 	if (r == 0)
 		return journal_commit(j, err);
@@ -399,7 +399,7 @@ static int apply_and_verify(struct session *s, const struct plan *plan,
 }
 
 int session_apply(struct session *s, const struct plan *plan, const struct check_request *check,
-		  struct apply_result *out, struct vs_err *err)
+		  bool accepts_errors, struct apply_result *out, struct vs_err *err)
 {
 	struct audit_record rec = { .phase = AUDIT_STARTED };
 	struct vs_err late = { 0 };
@@ -411,7 +411,7 @@ int session_apply(struct session *s, const struct plan *plan, const struct check
 		r = record(s, &rec, err);
 	if (r < 0)
 		return r;
-	r = apply_and_verify(s, plan, check, out, err);
+	r = apply_and_verify(s, plan, check, accepts_errors, out, err);
 	rec.phase = r < 0 ? AUDIT_FAILED : AUDIT_FINISHED;
 	rec.run = out->run[0] != '\0' ? out->run : NULL;
 	rec.message = r < 0 ? err->text : NULL;

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * What a store and its state directory know about names. The search itself is the lookup room's;
+ * here it is told where to look.
+ */
+
+#include "chromem/chromem.h"
+#include "lookup/lookup.h"
+#include "repair/repair-private.h"
+
+#include <fcntl.h>
+
+/* A damaged metadata file is small; a document that took its place is looked at no further than
+ * this. */
+#define META_BYTES_MAX ((size_t)64 << 10)
+#define META_NAME_MAX ((size_t)256)
+
+bool names_hash_of(const char *collection, uint32_t *hash)
+{
+	const char *base = strrchr(collection, '/');
+	size_t len;
+
+	base = base ? base + 1 : collection;
+	len = strlen(base);
+	if (len < CHROMEM_ID_LEN || (len > CHROMEM_ID_LEN && base[CHROMEM_ID_LEN] != '.'))
+		return false;
+	return chromem_hash_parse(slice_of(base, CHROMEM_ID_LEN), hash);
+}
+
+/* ---- backups ---- */
+
+static int tell_backup(void *ctx, const char *file, const char *id, struct slice name,
+		       const struct chromem_pair *metadata, size_t count, struct vs_err *err)
+{
+	char where[128];
+
+	(void)id;
+	(void)metadata;
+	(void)count;
+	(void)err;
+	snprintf(where, sizeof(where), "metadata backup %s", file);
+	lookup_add_name(ctx, LOOKUP_BACKUP, name, where);
+	return 0;
+}
+
+/* ---- the other collections ---- */
+
+static int tell_sibling(void *ctx, const struct chromem_collection *c, struct vs_err *err)
+{
+	char where[64];
+
+	(void)err;
+	if (!c->meta || c->meta->name.len == 0)
+		return 0;
+	snprintf(where, sizeof(where), "collection %.16s", c->dir);
+	lookup_add_name(ctx, LOOKUP_SIBLING, c->meta->name, where);
+	return 0;
+}
+
+/* ---- documents ---- */
+
+struct telling {
+	struct lookup *l;
+	uint32_t hash;
+};
+
+static void tell_document(void *ctx, unsigned worker, void *chunk,
+			  const struct chromem_collection *c, size_t index,
+			  const struct chromem_entry *entry, const struct chromem_doc *doc,
+			  const struct chromem_fault *fault, uint64_t file_size)
+{
+	struct telling *t = ctx;
+
+	(void)worker;
+	(void)chunk;
+	(void)c;
+	(void)index;
+	(void)entry;
+	(void)fault;
+	(void)file_size;
+	if (doc)
+		lookup_add_document(t->l, t->hash, doc->id, doc->metadata, doc->metadata_count);
+}
+
+/* ---- what is left of the metadata file ---- */
+
+/*
+ * A name that stands in the bytes of a damaged metadata file, whatever the damage: every run of
+ * bytes whose hash is the directory's. A hit by chance would be one in 2^32 for each run tried.
+ */
+static void tell_remains(struct lookup *l, struct slice bytes, uint32_t hash)
+{
+	size_t len = VS_MIN(bytes.len, META_BYTES_MAX);
+
+	for (size_t start = 0; start < len; start++) {
+		size_t most = VS_MIN(len - start, META_NAME_MAX);
+
+		for (size_t n = 1; n <= most; n++) {
+			struct slice name = slice_of(bytes.ptr + start, n);
+
+			if (chromem_hash(name) == hash)
+				lookup_add_name(l, LOOKUP_BACKUP, name,
+						"the damaged metadata file itself");
+		}
+	}
+}
+
+static int read_remains(struct lookup *l, int dirfd, uint32_t hash, struct vs_err *err)
+{
+	static const char *const names[] = { "00000000.gob", "00000000.gob.gz" };
+	cleanup_(buf_fini) struct buf bytes = { 0 };
+	struct vs_err ignored = { 0 };
+
+	for (size_t i = 0; i < VS_COUNT(names); i++) {
+		if (file_read_at(dirfd, names[i], FILE_NO_FOLLOW, CHROMEM_FILE_MAX, &bytes, NULL,
+				 &ignored) != 0)
+			continue;
+		if (bytes.len > 4096)
+			bytes.len = 4096;
+		tell_remains(l, buf_slice(&bytes), hash);
+	}
+	(void)err;
+	return 0;
+}
+
+/* ---- all of it ---- */
+
+static int tell_target(struct lookup *l, const struct store *store,
+		       const struct name_target *target, struct chromem_scan_request *req,
+		       struct vs_err *err)
+{
+	const char *slash = strchr(target->collection, '/');
+	cleanup_(file_closep) int above = -1;
+	cleanup_(file_closep) int dirfd = -1;
+	struct telling t = { l, target->hash };
+	struct chromem_visitor visitor = { .ctx = &t, .document = tell_document };
+	int r;
+
+	r = file_open_dir(store->dirfd, slash ? QUARANTINE_DIR : ".", FILE_NO_FOLLOW, &above, err);
+	req->only = slash ? slash + 1 : target->collection;
+	if (r == 0)
+		r = file_open_dir(above, req->only, FILE_NO_FOLLOW, &dirfd, err);
+	if (r == 0)
+		r = read_remains(l, dirfd, target->hash, err);
+	if (r < 0)
+		return r;
+	req->decode = true;
+	for (enum chromem_compression c = CHROMEM_PLAIN; r == 0 && c <= CHROMEM_GZIP; c++) {
+		req->compression = c;
+		r = chromem_scan(above, req, &visitor, err);
+	}
+	return r;
+}
+
+int names_gather(struct lookup *l, const struct store *store, int state_dirfd,
+		 const struct name_target *targets, size_t count, struct vs_err *err)
+{
+	cleanup_(pool_freep) struct pool *pool = pool_new(1);
+	struct chromem_scan_request req = { .pool = pool };
+	struct chromem_visitor siblings = { .ctx = l, .collection_begin = tell_sibling };
+	struct backup_reader backups = { .ctx = l, .collection = tell_backup };
+	struct chromem_form form = { 0 };
+	int r = 0;
+
+	if (state_dirfd >= 0)
+		r = backup_read_all(state_dirfd, &backups, err);
+	if (r == 0 && state_dirfd >= 0)
+		r = known_names_load(l, state_dirfd, NULL, err);
+	if (r == 0)
+		r = chromem_detect_form(store->dirfd, &form, err);
+	if (r < 0)
+		return r;
+	lookup_add_path(l, store->path);
+	req.compression = form.compression;
+	r = chromem_scan(store->dirfd, &req, &siblings, err);
+	for (size_t i = 0; r == 0 && i < count; i++)
+		r = tell_target(l, store, &targets[i], &req, err);
+	return r;
+}
