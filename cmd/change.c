@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* The one shape of all commands that write: plan, show, confirm, apply, report. */
+
+#include "change.h"
+
+static void note(void *ctx, const char *text)
+{
+	app_note(ctx, "%s", text);
+}
+
+int change_open(struct change *c, struct app *app, const struct change_opts *opts,
+		const char *store_path)
+{
+	struct session_opts session = {
+		.command = app->command_words,
+		.argv = (const char *const *)app->argv,
+		.state_path = opts->state ? opts->state : getenv("VSCTL_STATE"),
+		.is_dry_run = opts->dry_run,
+		.force = opts->force,
+		.lock_wait_s = opts->lock_wait_s,
+		.clock = app->clock,
+		.note = note,
+		.note_ctx = app,
+	};
+	struct vs_err err = { 0 };
+
+	c->app = app;
+	c->opts = opts;
+	app->path = store_path;
+	if (store_open(&c->store, store_path, false, &err) < 0)
+		return app_error(app, &err);
+	if (c->store->kind != STORE_CHROMEM) {
+		vs_fail(&err, VS_ENOTSUP,
+			"%s: only chromem directories can be changed by this version", store_path);
+		return app_error(app, &err);
+	}
+	if (session_open(&c->session, c->store, &session, &err) < 0)
+		return app_error(app, &err);
+	c->plan.command = vs_strdup(app->command_words);
+	c->check.level = CHECK_FULL;
+	c->check.jobs = app_jobs(app);
+	return -1;
+}
+
+void change_fini(struct change *c)
+{
+	plan_fini(&c->plan);
+	session_closep(&c->session);
+	store_closep(&c->store);
+}
+
+/* ---- showing ---- */
+
+static const struct emit_field plan_fields[] = {
+	{ .key = "action", .heading = "action" },
+	{ .key = "path", .heading = "path" },
+	{ .key = "to", .heading = NULL },
+	{ .key = "detail", .heading = "what it does" },
+	{ .key = "reason", .heading = NULL },
+	{ .key = "loses", .heading = NULL },
+	{ 0 },
+};
+
+static const struct emit_field left_fields[] = {
+	{ .key = "code", .heading = "left alone" },
+	{ .key = "path", .heading = "path" },
+	{ .key = "why", .heading = "why" },
+	{ .key = "fix", .heading = NULL },
+	{ 0 },
+};
+
+/* Steps that only serve another have no detail; people need not see them. */
+static bool is_shown(const struct change *c, const struct action *a)
+{
+	return a->detail || c->app->emit.is_json || c->app->common.verbose;
+}
+
+static uint64_t shown_count(const struct change *c, enum loss at_least)
+{
+	uint64_t count = 0;
+
+	for (size_t i = 0; i < c->plan.count; i++)
+		count += c->plan.actions[i].detail != NULL && c->plan.actions[i].loss >= at_least;
+	return count;
+}
+
+static void show_plan(struct change *c)
+{
+	struct emit *e = &c->app->emit;
+
+	emit_table(e, "plan", plan_fields);
+	for (size_t i = 0; i < c->plan.count; i++) {
+		const struct action *a = &c->plan.actions[i];
+
+		if (!is_shown(c, a))
+			continue;
+		emit_str(e, a->what);
+		emit_text(e, a->path);
+		emit_text(e, a->to);
+		emit_text(e, a->detail);
+		emit_str(e, a->reason);
+		emit_str(e, loss_name(a->loss));
+	}
+	emit_table_end(e);
+}
+
+static void show_left(struct change *c)
+{
+	struct emit *e = &c->app->emit;
+
+	if (c->plan.leftover_count == 0 && !e->is_json)
+		return;
+	emit_table(e, "left", left_fields);
+	for (size_t i = 0; i < c->plan.leftover_count; i++) {
+		const struct plan_leftover *left = &c->plan.leftovers[i];
+
+		emit_str(e, left->code);
+		emit_text(e, left->path);
+		emit_text(e, left->why);
+		emit_text(e, left->fix);
+	}
+	emit_table_end(e);
+}
+
+static void say_plan(struct change *c)
+{
+	cleanup_(buf_fini) struct buf actions = { 0 };
+	uint64_t documents = shown_count(c, LOSS_DOCUMENTS);
+
+	if (c->plan.count == 0) {
+		emit_line(&c->app->emit, "nothing to do");
+		return;
+	}
+	text_count(&actions, shown_count(c, LOSS_NOTHING), "change");
+	if (documents > 0)
+		buf_printf(&actions,
+			   "; %" PRIu64 " of them move documents out of the store, into quarantine",
+			   documents);
+	else
+		buf_append_str(&actions, "; nothing leaves the store");
+	emit_line(&c->app->emit, "plan: %s", buf_cstr(&actions));
+}
+
+/* ---- confirming ---- */
+
+bool change_confirm(struct change *c, const char *question)
+{
+	char answer[16];
+	struct vs_err ignored = { 0 };
+
+	if (c->opts->yes)
+		return true;
+	if (!isatty(STDIN_FILENO))
+		return false;
+	/* What is to be confirmed must be on the screen before the question is. */
+	(void)!emit_finish(&c->app->emit, &ignored);
+	fprintf(stderr, "%s Type yes to go on: ", question);
+	fflush(stderr);
+	if (!fgets(answer, sizeof(answer), stdin))
+		return false;
+	return strcmp(answer, "yes\n") == 0 || strcmp(answer, "yes") == 0;
+}
+
+/* ---- the end ---- */
+
+/* What an action says and what was left decide, not how the output looks. */
+static int exit_status(const struct change *c, const struct check_summary *after)
+{
+	if (!c->corrects)
+		return EXIT_CLEAN;
+	if (c->plan.leftover_count > 0 || (after && after->errors > 0))
+		return EXIT_PROBLEMS;
+	return c->plan.count > 0 ? EXIT_CORRECTED : EXIT_CLEAN;
+}
+
+static void store_member(struct change *c)
+{
+	struct emit *e = &c->app->emit;
+
+	emit_object(e, "store");
+	emit_json_bytes(e, "path", slice_str(c->store->path));
+	emit_json_str(e, "kind", store_kind_name(c->store->kind));
+	emit_object_end(e);
+}
+
+static int finish(struct change *c, int status, const char *outcome,
+		  const struct apply_result *result)
+{
+	struct emit *e = &c->app->emit;
+	cleanup_(buf_fini) struct buf undo = { 0 };
+	bool is_applied = result != NULL;
+
+	emit_json_bool(e, "applied", is_applied);
+	emit_json_str(e, "outcome", outcome);
+	if (is_applied) {
+		buf_append_str(&undo, "vsctl undo ");
+		text_shell_word(&undo, c->store->path);
+		emit_json_str(e, "run", result->run);
+		emit_json_str(e, "undo", buf_cstr(&undo));
+		emit_json_str(e, "verdict", verdict_name(result->after.verdict));
+		emit_json_str(e, "loadable", loadable_name(result->after.loadable));
+		emit_json_uint(e, "errors_before", result->before.errors);
+		emit_json_uint(e, "errors_after", result->after.errors);
+	} else {
+		emit_json_null(e, "undo");
+	}
+	emit_document_end(e);
+	return status;
+}
+
+static int dry_run(struct change *c)
+{
+	struct emit *e = &c->app->emit;
+	struct vs_err err = { 0 };
+	int status = EXIT_CLEAN;
+
+	if (c->corrects && (c->plan.count > 0 || c->plan.leftover_count > 0))
+		status = EXIT_PROBLEMS;
+	if (session_record(c->session, AUDIT_DRY_RUN, status, NULL, &err) < 0)
+		app_note(c->app, "the dry run is not in the audit log: %s", err.text);
+	if (c->plan.count > 0)
+		emit_line(e,
+			  "dry run: nothing was changed; run it again without --dry-run to do it");
+	return finish(c, status, "dry-run", NULL);
+}
+
+static int cancelled(struct change *c)
+{
+	struct vs_err err = { 0 };
+
+	if (session_record(c->session, AUDIT_CANCELLED, EXIT_CANCELLED, "not confirmed", &err) < 0)
+		app_note(c->app, "%s", err.text);
+	if (!isatty(STDIN_FILENO))
+		app_note(
+			c->app,
+			"nothing was changed: there is no terminal to ask on; give --yes to go on without");
+	emit_line(&c->app->emit, "cancelled: nothing was changed");
+	return finish(c, EXIT_CANCELLED, "cancelled", NULL);
+}
+
+static void say_result(struct change *c, const struct apply_result *result)
+{
+	struct emit *e = &c->app->emit;
+	cleanup_(buf_fini) struct buf path = { 0 };
+
+	text_shell_word(&path, c->store->path);
+	if (result->after.loadable == LOADABLE_NO)
+		emit_line(e, "done, and the store still does not load: %" PRIu64 " errors are left",
+			  result->after.errors);
+	else
+		emit_line(e,
+			  "done: the store loads (%" PRIu64 " documents, %" PRIu64
+			  " errors before, %" PRIu64 " now)",
+			  result->after.documents, result->before.errors, result->after.errors);
+	if (result->after.errors > 0)
+		emit_line(e, "next: vsctl verify %s", buf_cstr(&path));
+	emit_line(e, "to take it back: vsctl undo %s %s", buf_cstr(&path), result->run);
+}
+
+int change_run(struct change *c, void (*extra)(struct change *c, void *ctx), void *ctx)
+{
+	struct emit *e = &c->app->emit;
+	struct apply_result result = { 0 };
+	struct vs_err err = { 0 };
+	int status;
+
+	emit_document(e, c->app->command_words);
+	store_member(c);
+	if (extra)
+		extra(c, ctx);
+	say_plan(c);
+	if (c->plan.count > 0 || e->is_json)
+		show_plan(c);
+	show_left(c);
+	if (c->opts->dry_run)
+		return dry_run(c);
+	if (c->plan.count == 0) {
+		emit_line(e, c->plan.leftover_count > 0
+				     ? "what is left needs a person: vsctl verify --explain"
+				     : "the store is as it was");
+		return finish(c, exit_status(c, NULL), "nothing-to-do", NULL);
+	}
+	if (!change_confirm(c, "Apply this plan?"))
+		return cancelled(c);
+	if (session_apply(c->session, &c->plan, &c->check, c->accepts_errors, &result, &err) < 0)
+		return app_error(c->app, &err);
+	say_result(c, &result);
+	status = exit_status(c, &result.after);
+	return finish(c, status, "applied", &result);
+}

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* `vsctl metadata`: copies of the few bytes whose loss keeps a store from loading. */
+
+#include "change.h"
+
+struct metadata_opts {
+	struct change_opts change;
+	uint64_t keep;
+};
+
+static const struct opt backup_options[] = {
+	OPT_DIR("state", 0, struct metadata_opts, change.state, "DIR",
+		"where journal, audit log and backups are kept; default: STORE.vsctl"),
+	OPT_NUMBER("keep", 0, struct metadata_opts, keep, 100000, "N",
+		   "how many backups to keep; default: 24"),
+	OPT_NUMBER("lock-wait", 0, struct metadata_opts, change.lock_wait_s, 86400, "SEC",
+		   "how long to wait for another vsctl to finish"),
+	OPT_END,
+};
+
+static const struct emit_field fields[] = {
+	{ .key = "file", .heading = "backup" },
+	{ .key = "collections", .heading = "collections" },
+	{ .key = "without", .heading = "without metadata" },
+	{ .key = "removed", .heading = "older ones removed" },
+	{ 0 },
+};
+
+static int run_backup(struct app *app, const void *opts_, char *const *operands)
+{
+	const struct metadata_opts *opts = opts_;
+	cleanup_(change_fini) struct change c = { 0 };
+	struct change_opts change = opts->change;
+	struct backup_result result = { 0 };
+	struct emit *e = &app->emit;
+	struct vs_err err = { 0 };
+	int status;
+
+	/* The store is only read: it may be in use, which is what an hourly job will find. */
+	change.force = true;
+	status = change_open(&c, app, &change, operands[0]);
+	if (status >= 0)
+		return status;
+	if (backup_metadata(session_state_dirfd(c.session), c.store,
+			    opts->keep > 0 ? (size_t)opts->keep : 24, app->clock, &result,
+			    &err) < 0)
+		return app_error(app, &err);
+	if (session_record(c.session, AUDIT_FINISHED, EXIT_CLEAN, result.file, &err) < 0)
+		app_note(app, "the backup is not in the audit log: %s", err.text);
+	emit_document(e, app->command_words);
+	emit_line(e, "saved the metadata of %" PRIu64 " collections", result.collections);
+	emit_form(e, fields);
+	emit_text(e, result.file);
+	emit_uint(e, result.collections);
+	emit_uint(e, result.without);
+	emit_uint(e, result.removed);
+	emit_form_end(e);
+	if (result.without > 0)
+		emit_line(e, "next: vsctl recover-metadata %s", operands[0]);
+	emit_document_end(e);
+	return result.without > 0 ? EXIT_PROBLEMS : EXIT_CLEAN;
+}
+
+static const struct example examples[] = {
+	{ "vsctl metadata backup /var/lib/app/store", "once an hour, from cron or a timer" },
+	{ NULL, NULL },
+};
+
+static const struct command cmd_metadata_backup = {
+	.name = "backup",
+	.operands = "STORE",
+	.summary = "save every collection's name and metadata outside the store",
+	.examples = examples,
+	.options = backup_options,
+	.opts_size = sizeof(struct metadata_opts),
+	.run = run_backup,
+};
+
+static const struct command *const verbs[] = { &cmd_metadata_backup, NULL };
+
+const struct command cmd_metadata = {
+	.name = "metadata",
+	.summary = "back up the metadata of all collections",
+	.details =
+		"A collection's metadata are some hundred bytes, and without them the whole store refuses to load. Backups "
+		"of them are the first thing that vsctl recover-metadata asks.",
+	.verbs = verbs,
+};

@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* `vsctl quarantine`: set aside, look at, put back. */
+
+#include "change.h"
+
+#include "chromem/chromem.h"
+
+struct quarantine_opts {
+	struct change_opts change;
+	const char *reason;
+	const char *copy;
+};
+
+/* ---- add ---- */
+
+static const struct opt add_options[] = {
+	CHANGE_OPTIONS(struct quarantine_opts),
+	OPT_TEXT("reason", 0, struct quarantine_opts, reason, "TEXT",
+		 "why, for the sidecar and the audit log"),
+	OPT_END,
+};
+
+/* A collection given by its name stands for the directory of that hash. */
+static void directory_of(const struct change *c, const char *operand, char *out, size_t size)
+{
+	struct file_info info;
+	struct vs_err err = { 0 };
+	char hash[CHROMEM_ID_LEN + 1];
+
+	snprintf(out, size, "%s", operand);
+	if (strchr(operand, '/') ||
+	    file_stat_at(c->store->dirfd, operand, FILE_NO_FOLLOW, &info, &err) == 0)
+		return;
+	chromem_hash_format(chromem_hash(slice_str(operand)), hash);
+	if (file_stat_at(c->store->dirfd, hash, FILE_NO_FOLLOW, &info, &err) == 0)
+		snprintf(out, size, "%s", hash);
+}
+
+static int run_add(struct app *app, const void *opts_, char *const *operands)
+{
+	const struct quarantine_opts *opts = opts_;
+	cleanup_(change_fini) struct change c = { 0 };
+	struct quarantine_request req = { .reason = opts->reason ? opts->reason : "asked for" };
+	struct vs_err err = { 0 };
+	int status;
+
+	status = change_open(&c, app, &opts->change, operands[0]);
+	if (status >= 0)
+		return status;
+	req.time_ns = clock_now_ns(app->clock);
+	for (size_t i = 1; operands[i]; i++) {
+		struct quarantine_file file = { .reason = req.reason, .is_document = true };
+		char directory[512];
+		char *slash;
+
+		directory_of(&c, operands[i], directory, sizeof(directory));
+		slash = strchr(directory, '/');
+		if (slash) {
+			*slash = '\0';
+			file.name = slash + 1;
+			req.files = &file;
+			req.file_count = 1;
+			if (strchr(file.name, '/') || file.name[0] == '\0')
+				return app_usage(
+					app,
+					"give COLLECTION or COLLECTION/FILE, not a deeper path");
+		}
+		req.collection = directory;
+		if (plan_quarantine(&c.plan, c.store, &req, &err) < 0)
+			return app_error(app, &err);
+		req.files = NULL;
+		req.file_count = 0;
+	}
+	if (plan_stamp(&c.plan, c.store->dirfd, &err) < 0)
+		return app_error(app, &err);
+	return change_run(&c, NULL, NULL);
+}
+
+static const struct example add_examples[] = {
+	{ "vsctl quarantine add /var/lib/app/store e9f85bf6", "set a whole collection aside" },
+	{ "vsctl quarantine add /var/lib/app/store e9f85bf6/12ab34cd.gob",
+	  "set one document aside" },
+	{ NULL, NULL },
+};
+
+static const struct command cmd_quarantine_add = {
+	.name = "add",
+	.operands = "STORE COLLECTION...",
+	.summary = "set a collection, or one file of it, aside",
+	.examples = add_examples,
+	.options = add_options,
+	.opts_size = sizeof(struct quarantine_opts),
+	.run = run_add,
+};
+
+/* ---- list and show ---- */
+
+static const struct emit_field list_fields[] = {
+	{ .key = "item", .heading = "item" },
+	{ .key = "collection", .heading = "collection" },
+	{ .key = "name", .heading = "name" },
+	{ .key = "documents", .heading = "documents", .is_number = true },
+	{ .key = "time", .heading = "since" },
+	{ .key = "reason", .heading = "reason" },
+	{ 0 },
+};
+
+static int list_item(void *ctx, const struct quarantine_item *item, struct vs_err *err)
+{
+	struct emit *e = ctx;
+
+	(void)err;
+	emit_text(e, item->name);
+	emit_text(e, item->collection);
+	emit_text(e, item->collection_name);
+	emit_uint(e, item->documents);
+	emit_text(e, item->time);
+	emit_text(e, item->reason);
+	return 0;
+}
+
+static int count_item(void *ctx, const struct quarantine_item *item, struct vs_err *err)
+{
+	(void)item;
+	(void)err;
+	++*(uint64_t *)ctx;
+	return 0;
+}
+
+static void store_member(struct emit *e, const struct store *store)
+{
+	emit_object(e, "store");
+	emit_json_bytes(e, "path", slice_str(store->path));
+	emit_json_str(e, "kind", store_kind_name(store->kind));
+	emit_object_end(e);
+}
+
+static int open_to_read(struct app *app, const char *path, struct store **store)
+{
+	struct vs_err err = { 0 };
+
+	app->path = path;
+	return store_open(store, path, false, &err) < 0 ? app_error(app, &err) : -1;
+}
+
+static int run_list(struct app *app, const void *opts, char *const *operands)
+{
+	cleanup_(store_closep) struct store *store = NULL;
+	struct emit *e = &app->emit;
+	struct vs_err err = { 0 };
+	uint64_t count = 0;
+	int status;
+
+	(void)opts;
+	status = open_to_read(app, operands[0], &store);
+	if (status >= 0)
+		return status;
+	if (quarantine_list(store, count_item, &count, &err) < 0)
+		return app_error(app, &err);
+	emit_document(e, app->command_words);
+	store_member(e, store);
+	emit_line(e, count == 0 ? "nothing is in quarantine" : "%" PRIu64 " in quarantine", count);
+	emit_table(e, "items", list_fields);
+	if (quarantine_list(store, list_item, e, &err) < 0)
+		return app_error(app, &err);
+	emit_table_end(e);
+	if (count > 0)
+		emit_line(
+			e,
+			"next: vsctl quarantine show STORE ITEM, or vsctl quarantine release STORE ITEM");
+	emit_document_end(e);
+	return EXIT_CLEAN;
+}
+
+static const struct command cmd_quarantine_list = {
+	.name = "list",
+	.operands = "STORE",
+	.summary = "list what is in quarantine",
+	.run = run_list,
+};
+
+static const struct emit_field item_fields[] = {
+	{ .key = "item", .heading = "item" },
+	{ .key = "collection", .heading = "collection" },
+	{ .key = "name", .heading = "name" },
+	{ .key = "time", .heading = "since" },
+	{ .key = "reason", .heading = "reason" },
+	{ .key = "message", .heading = "message" },
+	{ .key = "documents", .heading = "documents" },
+	{ 0 },
+};
+
+static const struct emit_field file_fields[] = {
+	{ .key = "file", .heading = "file" },
+	{ .key = "state", .heading = "decodes" },
+	{ .key = "document", .heading = "id" },
+	{ .key = "size", .heading = "bytes", .is_number = true },
+	{ .key = "message", .heading = "message" },
+	{ 0 },
+};
+
+struct showing {
+	struct emit *e;
+	const char *item;
+};
+
+static void show_file(struct emit *e, const struct jr *file)
+{
+	const struct jr *salvage = jr_get(file, "salvage");
+	const char *name = NULL;
+	const char *state = NULL;
+	const char *id = NULL;
+	const char *message = NULL;
+	uint64_t size = 0;
+
+	(void)!jr_get_str(file, "name", &name);
+	(void)!jr_get_str(file, "message", &message);
+	(void)!jr_get_uint(file, "size", &size);
+	(void)!jr_get_str(salvage, "state", &state);
+	(void)!jr_get_str(salvage, "id", &id);
+	emit_text(e, name);
+	emit_text(e, state);
+	emit_text(e, id);
+	emit_uint(e, size);
+	emit_text(e, message);
+}
+
+static int show_item(void *ctx, const struct quarantine_item *item, struct vs_err *err)
+{
+	struct showing *s = ctx;
+	const struct jr *files = jr_get(item->sidecar, "files");
+
+	(void)err;
+	if (strcmp(item->name, s->item) != 0)
+		return 0;
+	emit_form(s->e, item_fields);
+	emit_text(s->e, item->name);
+	emit_text(s->e, item->collection);
+	emit_text(s->e, item->collection_name);
+	emit_text(s->e, item->time);
+	emit_text(s->e, item->reason);
+	emit_text(s->e, item->message);
+	emit_uint(s->e, item->documents);
+	emit_form_end(s->e);
+	emit_table(s->e, "files", file_fields);
+	for (size_t i = 0; i < jr_count(files); i++)
+		show_file(s->e, jr_at(files, i));
+	emit_table_end(s->e);
+	return 1;
+}
+
+static int run_show(struct app *app, const void *opts, char *const *operands)
+{
+	cleanup_(store_closep) struct store *store = NULL;
+	cleanup_(quarantine_item_fini) struct quarantine_item item = { 0 };
+	struct showing showing = { .e = &app->emit };
+	struct emit *e = &app->emit;
+	struct vs_err err = { 0 };
+	int status;
+
+	(void)opts;
+	status = open_to_read(app, operands[0], &store);
+	if (status >= 0)
+		return status;
+	if (quarantine_find(store, operands[1], &item, &err) < 0)
+		return app_error(app, &err);
+	showing.item = item.name;
+	emit_document(e, app->command_words);
+	store_member(e, store);
+	if (quarantine_list(store, show_item, &showing, &err) < 0)
+		return app_error(app, &err);
+	emit_line(e, "next: vsctl quarantine release STORE %s", item.name);
+	emit_document_end(e);
+	return EXIT_CLEAN;
+}
+
+static const struct command cmd_quarantine_show = {
+	.name = "show",
+	.operands = "STORE ITEM",
+	.summary = "show one item: its files, and what could be salvaged of them",
+	.run = run_show,
+};
+
+/* ---- release and purge ---- */
+
+static const struct opt release_options[] = {
+	CHANGE_OPTIONS(struct quarantine_opts),
+	OPT_END,
+};
+
+static int run_release(struct app *app, const void *opts_, char *const *operands)
+{
+	const struct quarantine_opts *opts = opts_;
+	cleanup_(change_fini) struct change c = { 0 };
+	cleanup_(quarantine_item_fini) struct quarantine_item item = { 0 };
+	struct vs_err err = { 0 };
+	int status;
+
+	status = change_open(&c, app, &opts->change, operands[0]);
+	if (status >= 0)
+		return status;
+	/* What comes back may be what was wrong: the person who asks for it decides. */
+	c.accepts_errors = true;
+	if (quarantine_find(c.store, operands[1], &item, &err) < 0 ||
+	    plan_release(&c.plan, c.store, &item, &err) < 0)
+		return app_error(app, &err);
+	status = change_run(&c, NULL, NULL);
+	return status == EXIT_CLEAN && c.plan.leftover_count > 0 ? EXIT_PROBLEMS : status;
+}
+
+static const struct command cmd_quarantine_release = {
+	.name = "release",
+	.operands = "STORE ITEM",
+	.summary = "put an item back; what conflicts with the store stays and is listed",
+	.options = release_options,
+	.opts_size = sizeof(struct quarantine_opts),
+	.run = run_release,
+};
+
+static const struct opt purge_options[] = {
+	CHANGE_OPTIONS(struct quarantine_opts),
+	OPT_DIR("copy", 0, struct quarantine_opts, copy, "DIR",
+		"a directory elsewhere that holds the same item, byte for byte (cp -a)"),
+	OPT_END,
+};
+
+static int run_purge(struct app *app, const void *opts_, char *const *operands)
+{
+	const struct quarantine_opts *opts = opts_;
+	cleanup_(change_fini) struct change c = { 0 };
+	cleanup_(quarantine_item_fini) struct quarantine_item item = { 0 };
+	struct vs_err err = { 0 };
+	int status;
+
+	if (!opts->copy)
+		return app_usage(
+			app,
+			"nothing is purged before another copy of it is proven: give --copy DIR");
+	status = change_open(&c, app, &opts->change, operands[0]);
+	if (status >= 0)
+		return status;
+	if (quarantine_find(c.store, operands[1], &item, &err) < 0 ||
+	    plan_purge(&c.plan, c.store, &item, opts->copy, &err) < 0)
+		return app_error(app, &err);
+	return change_run(&c, NULL, NULL);
+}
+
+static const struct command cmd_quarantine_purge = {
+	.name = "purge",
+	.operands = "STORE ITEM",
+	.summary = "remove an item of which another copy is proven",
+	.options = purge_options,
+	.opts_size = sizeof(struct quarantine_opts),
+	.run = run_purge,
+};
+
+static const struct command *const verbs[] = {
+	&cmd_quarantine_add,     &cmd_quarantine_list,  &cmd_quarantine_show,
+	&cmd_quarantine_release, &cmd_quarantine_purge, NULL,
+};
+
+const struct command cmd_quarantine = {
+	.name = "quarantine",
+	.summary = "set damaged collections and documents aside, and put them back",
+	.details =
+		"What is set aside stays in the store's directory, under .quarantine, where no loader sees it, with a "
+		"file beside it that says why and holds what could be salvaged. Nothing is deleted.",
+	.verbs = verbs,
+};
