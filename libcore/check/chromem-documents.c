@@ -74,18 +74,13 @@ static bool report_zero_tail(const struct sight *s)
 	const struct chromem_doc *doc = s->doc;
 	struct finding f = { .code = PROB_CHROMEM_DOCUMENT_ZERO_TAIL,
 			     .has_offset = true,
-			     .offset = doc->odd_off };
+			     .offset = doc->facts.zero_tail_off };
 
 	if ((doc->oddities & CHROMEM_ODD_ZERO_TAIL) == 0)
 		return false;
-	if ((doc->oddities & CHROMEM_ODD_LEFTOVER) == 0) {
-		/* Either the text ends in NULs, or there are zeros behind a whole document. */
-		size_t nuls = nul_tail(doc->content);
-
-		if (nuls < NUL_TAIL_MIN)
-			return false;
-		f.offset = doc->content_off + doc->content.len - nuls;
-	}
+	/* Else the text ends in NULs, or there are zeros behind a whole document. */
+	if ((doc->oddities & CHROMEM_ODD_LEFTOVER) == 0 && nul_tail(doc->content) < NUL_TAIL_MIN)
+		return false;
 	sight_report(s, &f);
 	return true;
 }

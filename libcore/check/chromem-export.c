@@ -50,7 +50,7 @@ static void export_report(struct export_run *run, struct finding *f)
 {
 	struct usual *usual = run->at > 0 ? &run->collections[run->at - 1] : NULL;
 
-	f->path = run->store->path;
+	f->path = ".";
 	if (usual) {
 		f->collection = buf_cstr(&usual->name);
 		usual->errors += problem_row(f->code)->severity == SEV_ERROR;

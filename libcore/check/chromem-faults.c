@@ -176,5 +176,8 @@ void faults_metadata(struct chromem_run *run, struct part *part)
 		refusal_note(&part->sum.refusal, part->metadata_index, loader_text);
 		f.loader_text = loader_text;
 	}
+	if (fault->kind == CHROMEM_FAULT_TOO_LARGE || fault->kind == CHROMEM_FAULT_UNREADABLE)
+		run_gap(run, part->c->dir, "the metadata file",
+			"it is larger than the limit or cannot be read", false);
 	part_report(run, part, name, &f);
 }

@@ -80,6 +80,7 @@ static bool report_lost_data(struct chromem_run *run, struct part *part)
 	if ((meta->oddities & CHROMEM_ODD_ZERO_TAIL) != 0 &&
 	    (meta->oddities & CHROMEM_ODD_LEFTOVER) != 0) {
 		f.code = PROB_CHROMEM_METADATA_ZERO_TAIL;
+		f.offset = meta->facts.zero_tail_off;
 		report(run, part, &f);
 		return true;
 	}

@@ -142,7 +142,7 @@ static void report_shared(struct chromem_run *run, struct part *part, struct tes
 			     .actual = buf_cstr(&part->record->name) };
 
 	f.expected = buf_cstr(stranger->name.len > 0 ? &stranger->name : &stranger->owner);
-	part_report(run, part, NULL, &f);
+	record_report_metadata(run, part->record, &f);
 }
 
 /*

@@ -137,10 +137,9 @@ static void report_without_documents(struct chromem_run *run, struct part *part)
 	struct finding f = { .code = has_name ? PROB_CHROMEM_COLLECTION_NO_DOCUMENTS
 					      : PROB_CHROMEM_COLLECTION_EMPTY };
 
-	/* Files of the other setting are reported as such, damaged metadata too. */
-	if (part->record->other_forms > 0 || part->c->meta_fault)
-		return;
-	part_report(run, part, NULL, &f);
+	/* Files of the other setting are reported as such, and so are useless metadata. */
+	if (has_name || (part->record->other_forms == 0 && part->metadata_index == SIZE_MAX))
+		part_report(run, part, NULL, &f);
 }
 
 /* ---- entries of a collection ---- */

@@ -2,14 +2,14 @@
 
 /*
  * Text: the library takes any bytes, so text that is no UTF-8 is no fault of its own. But where all
- * other documents of a collection are valid and one of them holds a single bad byte in the middle
- * of a word, which a single bit turns into a letter, a bit has flipped.
+ * other documents of a collection are valid and one of them holds a single bad byte in a word,
+ * which a single bit turns into a letter, a bit has flipped.
  */
 
 #include "check/chromem-run.h"
 
 /* So many documents with good text make one with bad text an exception. */
-#define GOOD_TEXTS_MIN 2
+#define GOOD_TEXTS_MIN 3
 
 static bool pairs_are_valid(const struct chromem_doc *doc)
 {
@@ -53,9 +53,18 @@ static bool bit_makes_letter(unsigned char *text, size_t len, size_t at)
 	return found;
 }
 
+/* Does the byte at @at stand in a word, or at its beginning or end? */
+static bool is_in_word(struct slice text, size_t at)
+{
+	unsigned char before = at > 0 ? text.ptr[at - 1] : ' ';
+	unsigned char behind = at + 1 < text.len ? text.ptr[at + 1] : ' ';
+
+	return (is_letter(before) || is_letter(behind)) && before >= ' ' && behind >= ' ';
+}
+
 /*
- * The offset of a byte that must have been altered by one bit: the text is valid but for it, and it
- * stands between letters. A damaged byte may spoil the character that began up to three before it.
+ * The offset of a byte that must have been altered by one bit: the text is valid but for it. A
+ * damaged byte may spoil the character that began up to three before it.
  */
 static bool find_flip(struct slice text, size_t *at)
 {
@@ -66,10 +75,7 @@ static bool find_flip(struct slice text, size_t *at)
 		return false;
 	memcpy(copy, text.ptr, text.len);
 	for (size_t i = start; i < text.len && i < start + 4; i++) {
-		if (i == 0 || i + 1 == text.len || !is_letter(text.ptr[i - 1]) ||
-		    !is_letter(text.ptr[i + 1]))
-			continue;
-		if (bit_makes_letter(copy, text.len, i)) {
+		if (is_in_word(text, i) && bit_makes_letter(copy, text.len, i)) {
 			*at = i;
 			return true;
 		}
@@ -120,9 +126,10 @@ static int text_end(struct chromem_run *run, struct part *part, struct vs_err *e
 	if (f.count == 1 && part->sum.tally[TALLY_TEXT_VALID] >= GOOD_TEXTS_MIN && bad.ptr &&
 	    find_flip(bad, &at))
 		f.code = PROB_CHROMEM_DOCUMENT_TEXT_DAMAGED;
-	if (bad.ptr == doc.content.ptr && bad.ptr) {
+	if (bad.ptr && doc.id.ptr) {
+		/* Both lie in the unpacked file. */
 		f.has_offset = true;
-		f.offset = doc.content_off + at;
+		f.offset = doc.id_off + (uint64_t)(bad.ptr - doc.id.ptr) + at;
 	}
 	f.detail = bad.ptr == doc.content.ptr ? "the text" : "the metadata";
 	f.document = doc.id;

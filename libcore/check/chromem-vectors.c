@@ -136,6 +136,8 @@ static int report_one(struct chromem_run *run, struct part *part, size_t index, 
 	}
 	f.actual = actual;
 	f.document = doc.id;
+	f.has_count = true;
+	f.count = doc.facts.inexact_floats;
 	f.has_offset = doc.embedding_off > 0;
 	f.offset = doc.embedding_off;
 	part_report(run, part, part_entry_name(part, index, scratch), &f);

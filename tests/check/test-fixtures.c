@@ -113,8 +113,11 @@ static bool is_invisible(const struct jr *finding)
 {
 	const char *evidence = text_of(finding, "evidence");
 
+	/* Type numbers from 65 on are what the library writes when built with an old release of Go.
+	 */
 	return strcmp(evidence, "baseline") == 0 || strcmp(evidence, "export") == 0 ||
-	       strcmp(text_of(finding, "class"), "collection-no-documents") == 0;
+	       strcmp(text_of(finding, "class"), "collection-no-documents") == 0 ||
+	       strcmp(text_of(finding, "detail"), "type numbers 65 and 66; valid") == 0;
 }
 
 static bool problem_fits_class(const char *problem, const char *class)
@@ -223,11 +226,15 @@ static struct kit_result *check_fixture(const struct kit_dir *dir, const struct 
 
 ParameterizedTestParameters(fixtures, as_recorded)
 {
-	cleanup_(vs_freep) char *path = kit_source("tests/data/chromem");
 	struct fixture *rows = cr_malloc(256 * sizeof(*rows));
-	struct dirent **entries;
-	int count = scandir(path, &entries, NULL, alphasort);
+	struct dirent **entries = NULL;
+	char path[4096];
 	size_t used = 0;
+	int count;
+
+	/* This runs outside of any test, where nothing may fail; there_are_many does. */
+	snprintf(path, sizeof(path), "%s/tests/data/chromem", getenv("SOURCE_ROOT"));
+	count = scandir(path, &entries, NULL, alphasort);
 
 	for (int i = 0; i < count && used < 256; i++) {
 		/* Export files have a test of their own. */
@@ -249,8 +256,9 @@ ParameterizedTest(struct fixture *fixture, fixtures, as_recorded)
 
 	expected_load(dir, &e);
 	if (strcmp(text_of(e.json, "as_user"), "unprivileged") == 0)
-		kit_become_unprivileged(dir);
+		kit_drop_privileges(dir);
 	r = check_fixture(dir, &e);
+	kit_regain_privileges();
 	cr_assert_eq(r->status, 0, "%s: %s", fixture->name, r->err.text);
 	all_recorded_are_found(r, jr_get(e.json, "findings"), &complaints);
 	no_false_alarm(r, jr_get(e.json, "findings"), &complaints);

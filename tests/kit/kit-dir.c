@@ -6,7 +6,6 @@
 
 #include <criterion/criterion.h>
 #include <dirent.h>
-#include <grp.h>
 #include <sys/stat.h>
 
 /* Run a shell command on paths that have no quotes in them. */
@@ -80,16 +79,23 @@ struct kit_dir *kit_fixture(const char *name)
 	return dir;
 }
 
-void kit_become_unprivileged(const struct kit_dir *dir)
+void kit_drop_privileges(const struct kit_dir *dir)
 {
 	const unsigned nobody = 65534;
 
 	if (geteuid() != 0)
 		return;
 	shell("chown -R %u:%u '%s'", nobody, nobody, dir->root);
-	cr_assert_eq(setgroups(0, NULL), 0);
-	cr_assert_eq(setgid(nobody), 0);
-	cr_assert_eq(setuid(nobody), 0);
+	cr_assert_eq(setegid(nobody), 0);
+	cr_assert_eq(seteuid(nobody), 0);
+}
+
+void kit_regain_privileges(void)
+{
+	if (getuid() != 0)
+		return;
+	cr_assert_eq(seteuid(0), 0);
+	cr_assert_eq(setegid(0), 0);
 }
 
 char *kit_path(const struct kit_dir *dir, const char *path)

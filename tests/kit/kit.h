@@ -27,8 +27,12 @@ void kit_dir_freep(struct kit_dir **dir);
 /* A copy of a directory below tests/data, its setup.sh run; path is its `store` if it has one. */
 struct kit_dir *kit_fixture(const char *name);
 
-/* Give the directory to a user whom modes stop, and become that user for good. */
-void kit_become_unprivileged(const struct kit_dir *dir);
+/*
+ * Give the directory to a user whom modes stop, and act as that user until privileges are regained,
+ * which must be before the test ends. Without privileges to begin with, these do nothing.
+ */
+void kit_drop_privileges(const struct kit_dir *dir);
+void kit_regain_privileges(void);
 
 /* Path below the source directory, "tests/data/x"; owned by the caller. */
 char *kit_source(const char *path);
