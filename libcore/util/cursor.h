@@ -16,7 +16,10 @@ struct cursor {
 
 static inline struct cursor cursor_of(struct slice bytes)
 {
-	return (struct cursor){ bytes.ptr, bytes.ptr, bytes.ptr + bytes.len };
+	/* Nothing may be added to a null pointer, not even nothing. */
+	const unsigned char *end = bytes.len > 0 ? bytes.ptr + bytes.len : bytes.ptr;
+
+	return (struct cursor){ bytes.ptr, bytes.ptr, end };
 }
 
 static inline size_t cursor_left(const struct cursor *c)
