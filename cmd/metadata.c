@@ -79,9 +79,15 @@ static const struct command cmd_metadata_backup = {
 
 static const struct command *const verbs[] = { &cmd_metadata_backup, NULL };
 
+static const struct example group_examples[] = {
+	{ "vsctl metadata backup /var/lib/app/store", "once an hour, from cron or a timer" },
+	{ NULL, NULL },
+};
+
 const struct command cmd_metadata = {
 	.name = "metadata",
 	.summary = "back up the metadata of all collections",
+	.examples = group_examples,
 	.details =
 		"A collection's metadata are some hundred bytes, and without them the whole store refuses to load. Backups "
 		"of them are the first thing that vsctl recover-metadata asks.",

@@ -173,10 +173,16 @@ static int run_list(struct app *app, const void *opts, char *const *operands)
 	return EXIT_CLEAN;
 }
 
+static const struct example list_examples[] = {
+	{ "vsctl quarantine list /var/lib/app/store", "what was set aside, since when and why" },
+	{ NULL, NULL },
+};
+
 static const struct command cmd_quarantine_list = {
 	.name = "list",
 	.operands = "STORE",
 	.summary = "list what is in quarantine",
+	.examples = list_examples,
 	.run = run_list,
 };
 
@@ -275,10 +281,17 @@ static int run_show(struct app *app, const void *opts, char *const *operands)
 	return EXIT_CLEAN;
 }
 
+static const struct example show_examples[] = {
+	{ "vsctl quarantine show /var/lib/app/store e9f85bf6",
+	  "its files, and which documents in them still decode" },
+	{ NULL, NULL },
+};
+
 static const struct command cmd_quarantine_show = {
 	.name = "show",
 	.operands = "STORE ITEM",
 	.summary = "show one item: its files, and what could be salvaged of them",
+	.examples = show_examples,
 	.run = run_show,
 };
 
@@ -309,10 +322,16 @@ static int run_release(struct app *app, const void *opts_, char *const *operands
 	return status == EXIT_CLEAN && c.plan.leftover_count > 0 ? EXIT_PROBLEMS : status;
 }
 
+static const struct example release_examples[] = {
+	{ "vsctl quarantine release /var/lib/app/store e9f85bf6", "put the collection back" },
+	{ NULL, NULL },
+};
+
 static const struct command cmd_quarantine_release = {
 	.name = "release",
 	.operands = "STORE ITEM",
 	.summary = "put an item back; what conflicts with the store stays and is listed",
+	.examples = release_examples,
 	.options = release_options,
 	.opts_size = sizeof(struct quarantine_opts),
 	.run = run_release,
@@ -346,10 +365,17 @@ static int run_purge(struct app *app, const void *opts_, char *const *operands)
 	return change_run(&c, NULL, NULL);
 }
 
+static const struct example purge_examples[] = {
+	{ "vsctl quarantine purge /var/lib/app/store e9f85bf6 --copy /backup/e9f85bf6",
+	  "remove what the copy holds as well" },
+	{ NULL, NULL },
+};
+
 static const struct command cmd_quarantine_purge = {
 	.name = "purge",
 	.operands = "STORE ITEM",
 	.summary = "remove an item of which another copy is proven",
+	.examples = purge_examples,
 	.options = purge_options,
 	.opts_size = sizeof(struct quarantine_opts),
 	.run = run_purge,
@@ -360,9 +386,18 @@ static const struct command *const verbs[] = {
 	&cmd_quarantine_release, &cmd_quarantine_purge, NULL,
 };
 
+static const struct example group_examples[] = {
+	{ "vsctl quarantine add /var/lib/app/store e9f85bf6",
+	  "set a collection aside, so that the others load" },
+	{ "vsctl quarantine list /var/lib/app/store", "what is there" },
+	{ "vsctl quarantine release /var/lib/app/store e9f85bf6", "put it back" },
+	{ NULL, NULL },
+};
+
 const struct command cmd_quarantine = {
 	.name = "quarantine",
 	.summary = "set damaged collections and documents aside, and put them back",
+	.examples = group_examples,
 	.details =
 		"What is set aside stays in the store's directory, under .quarantine, where no loader sees it, with a "
 		"file beside it that says why and holds what could be salvaged. Nothing is deleted.",

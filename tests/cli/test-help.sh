@@ -60,7 +60,7 @@ version() {
 list_as_json() {
     json help 0 help --list && jq_is '[.commands[].words] | index("help") != null' &&
         jq_is '.options | map(select(.name == "format"))[0] | .kind == "choice" and .argument == "text|json"' &&
-        jq_is '[.commands[].options[].name] | index("list") == null'
+        jq_is '[.commands[] | select(.words == "help") | .options[].name] | index("list") == null'
 }
 
 list_says_the_same() {
