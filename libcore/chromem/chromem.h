@@ -622,3 +622,33 @@ struct chromem_export_sink {
 must_check_ int chromem_export_write(const struct chromem_export_source *source,
 				     enum chromem_compression c, const unsigned char *key,
 				     const struct chromem_export_sink *sink, struct vs_err *err);
+
+/* ---- a store as the library has it in memory (source.c) ---- */
+
+/*
+ * The content of a store directory as the library would load it: of two documents with one id, or
+ * two collections with one name, the one that it reads last; nothing that it passes over; in byte
+ * order of names and ids. Made for exports and digests. Reads everything once when it is opened
+ * (with @pool) and again at each visit, and keeps the ids and 16 bytes for each.
+ *
+ * Returns 0; 1 with @fault filled and the file's or directory's name in the store appended to @path
+ * when the library would refuse the store; or negative. @dirfd stays the caller's and open. Owned.
+ */
+struct chromem_source;
+must_check_ int chromem_source_open(struct chromem_source **out, int dirfd,
+				    enum chromem_compression c, struct pool *pool,
+				    struct chromem_fault *fault, struct buf *path,
+				    struct vs_err *err);
+void chromem_source_freep(struct chromem_source **source);
+size_t chromem_source_collections(const struct chromem_source *source);
+uint64_t chromem_source_documents(const struct chromem_source *source);
+
+/*
+ * The visit of a struct chromem_export_source; @source is the struct chromem_source. VS_EVANISHED
+ * when the store is not any more what it was when it was opened.
+ */
+int chromem_source_visit(void *source, const struct chromem_export_visitor *to, struct vs_err *err);
+
+/* The digest of the store, as chromem_store_digest_begin() describes it. */
+must_check_ int chromem_source_digest(struct chromem_source *source, struct digest *out,
+				      struct vs_err *err);

@@ -217,7 +217,7 @@ static int visit_documents(struct scan *scan, struct vs_err *err)
 		}
 		for (size_t i = 0; i < scan->chunk_count && v->chunk_end && r == 0; i++)
 			r = v->chunk_end(v->ctx, scan->collection, scan->chunks[i].of_visitor, err);
-		if (r < 0)
+		if (r != 0)
 			return r;
 	}
 	return 0;

@@ -267,7 +267,7 @@ static int read_store(int dirfd, const char *name, const unsigned char *key,
 	return r;
 }
 
-/* A directory of tests/data/exports and its expected.json. */
+/* A directory of exports in tests/data/chromem and its expected.json. */
 struct recorded {
 	int dirfd;
 	struct jr *doc;
@@ -292,7 +292,7 @@ static void recorded_open(struct recorded *recorded, const char *name)
 	struct vs_err err = { 0 };
 	char path[1024];
 
-	snprintf(path, sizeof(path), "%s/tests/data/exports/%s", getenv("SOURCE_ROOT"), name);
+	snprintf(path, sizeof(path), "%s/tests/data/chromem/%s", getenv("SOURCE_ROOT"), name);
 	cr_assert_eq(file_open_dir(AT_FDCWD, path, FILE_FOLLOW, &recorded->dirfd, &err), 0, "%s",
 		     err.text);
 	cr_assert_eq(file_read_at(recorded->dirfd, "expected.json", FILE_FOLLOW, 1 << 20, &text,
@@ -363,12 +363,12 @@ static void check_all_recorded(const char *name, size_t count)
 
 Test(export_read, healthy_exports_load_as_in_the_library)
 {
-	check_all_recorded("healthy", 5);
+	check_all_recorded("exports", 5);
 }
 
 Test(export_read, damaged_exports_do_as_in_the_library)
 {
-	check_all_recorded("damaged", 14);
+	check_all_recorded("exports-damaged", 14);
 }
 
 Test(export_read, what_is_wrong_is_told_apart)
@@ -399,7 +399,7 @@ Test(export_read, what_is_wrong_is_told_apart)
 	};
 	cleanup_(recorded_close) struct recorded recorded = { .dirfd = -1 };
 
-	recorded_open(&recorded, "damaged");
+	recorded_open(&recorded, "exports-damaged");
 	for (size_t i = 0; i < VS_COUNT(rows); i++) {
 		cleanup_(sample_store_fini) struct sample_store store;
 		struct chromem_fault fault;
@@ -425,7 +425,7 @@ Test(export_write, a_copy_of_the_library_s_export_has_its_bytes)
 	struct vs_err err = { 0 };
 	uint32_t oddities;
 
-	recorded_open(&recorded, "healthy");
+	recorded_open(&recorded, "exports");
 	cr_assert_eq(read_store(recorded.dirfd, "store.gob", NULL, &store, &oddities, &fault), 0);
 	cr_assert_eq(chromem_export_write(&source, CHROMEM_PLAIN, NULL, &sink, &err), 0);
 	cr_assert_eq(
