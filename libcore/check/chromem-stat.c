@@ -115,13 +115,10 @@ static int stat_begin(struct chromem_run *run, struct part *part, struct vs_err 
 static void stat_document_mode(const struct sight *s)
 {
 	struct finding f = { 0 };
-	struct file_info info;
-	struct vs_err err = { 0 };
 	char text[8];
 
-	if (s->entry->type == FILE_REGULAR &&
-	    file_stat_at(s->c->dirfd, s->entry->name, FILE_NO_FOLLOW, &info, &err) == 0 &&
-	    judge_mode(info.mode, &f, text))
+	if (s->entry->type == FILE_REGULAR && s->entry->has_mode &&
+	    judge_mode(s->entry->mode, &f, text))
 		sight_report(s, &f);
 }
 

@@ -87,6 +87,8 @@ struct chromem_entry {
 	enum chromem_entry_class entry_class;
 	bool is_ordinary; /* of any type */
 	uint32_t key;     /* value of the hex digits when ordinary */
+	bool has_mode;    /* a scan has opened the file */
+	uint32_t mode;    /* its permission bits */
 };
 
 struct chromem_list; /* opaque; read only once loaded, then safe to share between threads */
@@ -243,9 +245,12 @@ must_check_ int chromem_reader_meta(struct chromem_reader *reader, int dirfd, co
 				    struct chromem_meta *out, struct chromem_fault *fault,
 				    struct vs_err *err);
 
-/* The same for an entry of a listing, whose type is known: one look at the file is saved. */
+/*
+ * The same for an entry of a listing, whose type is known: the quickest way. Fills in the mode of
+ * @entry when the file could be opened.
+ */
 must_check_ int chromem_reader_entry(struct chromem_reader *reader, int dirfd,
-				     const struct chromem_entry *entry, struct chromem_doc *out,
+				     struct chromem_entry *entry, struct chromem_doc *out,
 				     struct chromem_fault *fault, struct vs_err *err);
 
 /* The same for bytes in memory (@bytes as on disk: plain or gzip). */

@@ -10,7 +10,11 @@
 #include "chromem/names.h"
 
 #define SAMPLE_COLLECTIONS 64
-#define SAMPLE_FILES 65536 /* of each */
+
+/* Of each. Names are hashes and come in no order, so the first few that agree speak for the rest.
+ */
+#define SAMPLE_AGREEING 128
+#define SAMPLE_FILES 65536
 
 static int add_directory(void *ctx, const char *name, enum file_type type, struct vs_err *err)
 {
@@ -40,7 +44,10 @@ static int count_file(void *ctx, const char *name, enum file_type type, struct v
 		    strcmp(name + len - end, extension) == 0)
 			count->of[form]++;
 	}
-	return ++count->files == SAMPLE_FILES;
+	count->files++;
+	return count->files == SAMPLE_FILES ||
+	       (count->files >= SAMPLE_AGREEING &&
+		(count->of[CHROMEM_PLAIN] == 0) != (count->of[CHROMEM_GZIP] == 0));
 }
 
 static void count_directory(int dirfd, const char *name, struct chromem_form *out)

@@ -93,29 +93,30 @@ static void fault_of_open(int dirfd, const char *name, int status, const struct 
 int reader_load(struct chromem_reader *reader, int dirfd, const char *name, enum file_flags flags,
 		struct chromem_fault *fault, struct vs_err *err)
 {
-	enum file_type type;
-	struct vs_err cause = { 0 };
+	struct file_info info;
+	struct vs_err cause;
 	int ret;
 
 	*fault = (struct chromem_fault){ 0 };
 	reader->file_size = 0;
-	ret = file_read_at(dirfd, name, flags, reader->unpacker.limit, &reader->file, &type,
-			   &cause);
+	ret = file_read_info_at(dirfd, name, flags, reader->unpacker.limit, &reader->file, &info,
+				&cause);
 	if (ret == 0) {
 		reader->file_size = reader->file.len;
+		reader->file_mode = info.mode;
 		return 0;
-	}
-	if (ret == VS_ENOMEM || cause.sysno == EMFILE || cause.sysno == ENFILE) {
-		*err = cause;
-		return ret;
 	}
 	if (ret == 1) {
 		fault->kind = CHROMEM_FAULT_NOT_A_FILE;
 		snprintf(fault->detail, sizeof(fault->detail), "not a regular file but a %s",
-			 type == FILE_DIRECTORY ? "directory"
-			 : type == FILE_FIFO    ? "pipe"
-						: "socket or device");
+			 info.type == FILE_DIRECTORY ? "directory"
+			 : info.type == FILE_FIFO    ? "pipe"
+						     : "socket or device");
 		return 1;
+	}
+	if (ret == VS_ENOMEM || cause.sysno == EMFILE || cause.sysno == ENFILE) {
+		*err = cause;
+		return ret;
 	}
 	fault_of_open(dirfd, name, ret, &cause, fault);
 	return 1;
@@ -131,15 +132,16 @@ int chromem_reader_doc(struct chromem_reader *reader, int dirfd, const char *nam
 	return chromem_decode_doc(reader, buf_slice(&reader->file), out, fault, err);
 }
 
-int chromem_reader_entry(struct chromem_reader *reader, int dirfd,
-			 const struct chromem_entry *entry, struct chromem_doc *out,
-			 struct chromem_fault *fault, struct vs_err *err)
+int chromem_reader_entry(struct chromem_reader *reader, int dirfd, struct chromem_entry *entry,
+			 struct chromem_doc *out, struct chromem_fault *fault, struct vs_err *err)
 {
 	enum file_flags flags = entry->type == FILE_REGULAR ? FILE_SEEN_REGULAR : FILE_FOLLOW;
 	int ret = reader_load(reader, dirfd, entry->name, flags, fault, err);
 
 	if (ret != 0)
 		return ret;
+	entry->has_mode = true;
+	entry->mode = reader->file_mode;
 	return chromem_decode_doc(reader, buf_slice(&reader->file), out, fault, err);
 }
 

@@ -83,6 +83,14 @@ must_check_ int file_stat_fd(int fd, struct file_info *out, struct vs_err *err);
 must_check_ int file_read_at(int dirfd, const char *name, enum file_flags flags, uint64_t limit,
 			     struct buf *out, enum file_type *type, struct vs_err *err);
 
+/*
+ * The same, and what is known of the file that was read, for one system call more. When 1 is
+ * returned, @info->type says what stands there.
+ */
+must_check_ int file_read_info_at(int dirfd, const char *name, enum file_flags flags,
+				  uint64_t limit, struct buf *out, struct file_info *info,
+				  struct vs_err *err);
+
 /* The same for at most the first @max bytes of a file of any size. */
 must_check_ int file_read_head_at(int dirfd, const char *name, enum file_flags flags, size_t max,
 				  struct buf *out, enum file_type *type, struct vs_err *err);

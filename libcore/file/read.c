@@ -188,6 +188,25 @@ int file_read_at(int dirfd, const char *name, enum file_flags flags, uint64_t li
 	return r != 0 ? r : read_all(fd, name, limit, size, out, type, err);
 }
 
+int file_read_info_at(int dirfd, const char *name, enum file_flags flags, uint64_t limit,
+		      struct buf *out, struct file_info *info, struct vs_err *err)
+{
+	cleanup_(file_closep) int fd = -1;
+	uint64_t size;
+	int r;
+
+	buf_clear(out);
+	r = open_regular(dirfd, name, flags, &fd, &size, &info->type, err);
+	if (r != 0)
+		return r;
+	r = file_stat_fd(fd, info, err);
+	if (r < 0)
+		return vs_err_in(err, "%s", name);
+	if (info->type != FILE_REGULAR)
+		return 1;
+	return read_all(fd, name, limit, info->size, out, &info->type, err);
+}
+
 int file_read_head_at(int dirfd, const char *name, enum file_flags flags, size_t max,
 		      struct buf *out, enum file_type *type, struct vs_err *err)
 {

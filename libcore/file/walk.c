@@ -12,6 +12,8 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+/* The first block is small, because some callers only want to see a few entries. */
+#define LIST_FIRST ((size_t)8 << 10)
 #define LIST_BLOCK ((size_t)32 << 10)
 
 void file_closep(int *fd)
@@ -61,12 +63,12 @@ static bool is_dot(const char *name)
 }
 
 /* Fill the block with records, as many as fit: their length in bytes, 0 at the end. */
-static ssize_t next_block(int dirfd, void *block, struct vs_err *err)
+static ssize_t next_block(int dirfd, void *block, size_t cap, struct vs_err *err)
 {
 	ssize_t len;
 
 	do {
-		len = getdents64(dirfd, block, LIST_BLOCK);
+		len = getdents64(dirfd, block, cap);
 	} while (len < 0 && errno == EINTR);
 	/* A directory that was removed while it was open has no entries any more. */
 	if (len < 0 && errno == ENOENT)
@@ -79,13 +81,14 @@ int file_list(int dirfd,
 	      void *ctx, struct vs_err *err)
 {
 	cleanup_(vs_freep) unsigned char *block = vs_alloc(LIST_BLOCK);
+	size_t cap = LIST_FIRST;
 	ssize_t len;
 	int r;
 
 	/* Not a second descriptor through ".": a directory may be readable and not searchable. */
 	if (lseek(dirfd, 0, SEEK_SET) < 0)
 		return vs_fail_errno(err, "cannot list the directory");
-	while ((len = next_block(dirfd, block, err)) > 0) {
+	for (; (len = next_block(dirfd, block, cap, err)) > 0; cap = LIST_BLOCK) {
 		/* The kernel keeps the records aligned, as it does their lengths. */
 		for (size_t off = 0; off < (size_t)len;) {
 			const struct dirent64 *entry = (const void *)(block + off);

@@ -12,7 +12,7 @@ static bool survey_child(int dirfd, const char *name, struct survey *out)
 	struct vs_err ignored;
 
 	return file_open_dir(dirfd, name, FILE_NO_FOLLOW, &fd, &ignored) == 0 &&
-	       survey_directory(out, fd, &ignored) == 0;
+	       survey_directory(out, fd, SURVEY_COLLECTION, &ignored) == 0;
 }
 
 static bool child_is_collection(int dirfd, const char *name, bool *is_segment)

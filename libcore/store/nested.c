@@ -56,7 +56,7 @@ static int search_below(struct search *search, int dirfd, unsigned depth, struct
 	if (search->left == 0)
 		return 0;
 	search->left--;
-	r = survey_directory(&s, dirfd, err);
+	r = survey_directory(&s, dirfd, SURVEY_THOROUGH, err);
 	if (r == 0 && detect_directory(dirfd, &s, &kind))
 		r = found(search);
 	for (size_t i = 0; i < s.directory_count && r == 0 && depth < STORE_NESTING_MAX; i++)

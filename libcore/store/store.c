@@ -27,7 +27,7 @@ static int open_directory(struct store *store, unsigned flags, struct vs_err *er
 	store->kind = STORE_CHROMEM;
 	if (flags & STORE_ASSUME_CHROMEM)
 		return 0;
-	r = survey_directory(&s, store->dirfd, err);
+	r = survey_directory(&s, store->dirfd, SURVEY_THOROUGH, err);
 	if (r < 0)
 		return vs_err_in(err, "%s", store->path);
 	if (s.entries == 0 || detect_directory(store->dirfd, &s, &store->kind))

@@ -4,9 +4,6 @@
 
 #include "store/survey.h"
 
-/* So many gob files and no directory before them: the rest will be no different. */
-#define ENOUGH_FILES 65536
-
 static bool ends_in(const char *name, const char *end)
 {
 	size_t len = strlen(name), end_len = strlen(end);
@@ -59,6 +56,7 @@ static bool is_hash(const char *name)
 struct surveying {
 	struct survey *s;
 	int dirfd;
+	size_t enough;
 };
 
 static int note_entry(void *ctx, const char *name, enum file_type type, struct vs_err *err)
@@ -83,7 +81,7 @@ static int note_entry(void *ctx, const char *name, enum file_type type, struct v
 	if (type == FILE_SYMLINK && is_hash(name))
 		s->marks |= MARK_COLLECTION_LINK;
 	s->gob_files += is_gob_name(name);
-	return s->gob_files == ENOUGH_FILES && s->directory_count == 0;
+	return s->gob_files >= surveying->enough && s->directory_count == 0;
 }
 
 static int by_name(const void *a, const void *b)
@@ -91,9 +89,9 @@ static int by_name(const void *a, const void *b)
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-int survey_directory(struct survey *out, int dirfd, struct vs_err *err)
+int survey_directory(struct survey *out, int dirfd, size_t enough, struct vs_err *err)
 {
-	struct surveying surveying = { out, dirfd };
+	struct surveying surveying = { out, dirfd, enough };
 	int r;
 
 	r = file_list(dirfd, note_entry, &surveying, err);

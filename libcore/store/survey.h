@@ -39,10 +39,14 @@ struct survey {
 };
 
 /*
- * List the directory into @out. Stops early in one that is full of gob files and shows no
- * directories: a collection, of which everything is known by then.
+ * List the directory into @out. Stops after @enough gob files and no directory: it is a collection,
+ * and one without another store in it.
  */
-must_check_ int survey_directory(struct survey *out, int dirfd, struct vs_err *err);
+must_check_ int survey_directory(struct survey *out, int dirfd, size_t enough, struct vs_err *err);
+
+/* One gob file tells a collection; directories among so many would have shown by then. */
+#define SURVEY_COLLECTION 1
+#define SURVEY_THOROUGH 65536
 void survey_fini(struct survey *s);
 
 static inline bool survey_has(const struct survey *s, uint32_t marks)

@@ -26,6 +26,7 @@ static void write_doc(int dirfd, const char *name, const char *id)
 
 	chromem_encode_doc(&gob, &doc);
 	scratch_write(dirfd, name, gob.ptr, gob.len);
+	cr_assert_eq(fchmodat(dirfd, name, 0640, 0), 0);
 }
 
 /* A document under the name that belongs to its id. */
@@ -184,6 +185,8 @@ static void on_document(void *ctx, unsigned worker, void *chunk_,
 	if (doc) {
 		cr_assert_eq(doc->dimension, 2);
 		cr_assert_gt(file_size, 100);
+		cr_assert(entry->has_mode);
+		cr_assert_eq(entry->mode, 0640);
 	}
 }
 
@@ -433,7 +436,7 @@ static int scan_forbidden(void *ctx)
 	(void)ctx;
 	expect_log("10000000 directory unreadable: Permission denied\n"
 		   "20000000{ unreadable 00000001.gob unreadable }\n"
-		   "30000000{ one of one 00000001.gob unreadable one-0 }\n");
+		   "30000000{ one of one 00000001.gob unreadable }\n");
 	return 0;
 }
 
@@ -450,7 +453,7 @@ Test(chromem_scan, what_may_not_be_read)
 	write_doc(fd, "00000001.gob", "x");
 	cr_assert_eq(fchmod(fd, 0444), 0);
 	close(fd);
-	fd = add_collection("30000000", "one", 1);
+	fd = add_collection("30000000", "one", 0);
 	write_doc(fd, "00000001.gob", "x");
 	cr_assert_eq(fchmodat(fd, "00000001.gob", 0, 0), 0);
 	close(fd);

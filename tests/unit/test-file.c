@@ -127,6 +127,34 @@ Test(file_read, only_the_head_of_a_large_file)
 		     VS_ENOENT);
 }
 
+Test(file_read, with_what_is_known_of_the_file)
+{
+	const enum file_flags flags[] = { FILE_FOLLOW, FILE_SEEN_REGULAR };
+	cleanup_(buf_fini) struct buf out = { 0 };
+	struct file_info info;
+	struct vs_err err = { 0 };
+	int dirfd;
+
+	scratch_new(&dirfd);
+	scratch_text(dirfd, "file", "12345");
+	close(scratch_mkdir(dirfd, "directory"));
+	cr_assert_eq(fchmodat(dirfd, "file", 0604, 0), 0);
+	for (size_t i = 0; i < VS_COUNT(flags); i++) {
+		info = (struct file_info){ 0 };
+		cr_assert_eq(file_read_info_at(dirfd, "file", flags[i], 5, &out, &info, &err), 0);
+		cr_assert(slice_eq_str(buf_slice(&out), "12345"));
+		cr_assert_eq(info.mode, 0604);
+		cr_assert_eq(info.size, 5);
+		cr_assert_eq(file_read_info_at(dirfd, "file", flags[i], 4, &out, &info, &err),
+			     VS_ELIMIT);
+		cr_assert_eq(file_read_info_at(dirfd, "directory", flags[i], 9, &out, &info, &err),
+			     1);
+		cr_assert_eq(info.type, FILE_DIRECTORY);
+		cr_assert_eq(file_read_info_at(dirfd, "gone", flags[i], 9, &out, &info, &err),
+			     VS_ENOENT);
+	}
+}
+
 /* The kernel says 0 bytes for these, and gives them in pieces of less than a page. */
 Test(file_read, a_file_larger_than_it_says_is_read_to_its_end)
 {
