@@ -8,6 +8,8 @@
 
 #include "lookup/search.h"
 
+#define PIECES_CROSSED 64 /* pieces of siblings' names that are taken for owners and so on */
+
 /* The names that each generator may try; together LOOKUP_COMPOSED_MAX. */
 enum {
 	BUDGET_DOCUMENTS = 1 << 19,
@@ -36,8 +38,41 @@ static void add_words(struct lookup *l, const struct tally *from)
 	}
 }
 
-static void settle(struct lookup *l)
+/* Words that names have for another reason than an owner's or a project's sake. */
+static bool is_fixed_word(struct slice word)
 {
+	static const char *const fixed[] = { "org",       "team", "project", "coding",
+					     "standards", "repo", "anti",    "patterns" };
+	const char *kind;
+
+	for (size_t i = 0; i < VS_COUNT(fixed); i++) {
+		if (slice_eq_str(word, fixed[i]))
+			return true;
+	}
+	for (size_t i = 0; (kind = record_kind_at(i)) != NULL; i++) {
+		if (slice_eq_str(word, kind))
+			return true;
+	}
+	return false;
+}
+
+/* A piece of a collection's name may be anybody's. */
+static void add_pieces(struct lookup *l, const struct tally *pieces)
+{
+	for (size_t i = 0; i < VS_MIN(pieces->count, (size_t)PIECES_CROSSED); i++) {
+		struct slice piece = tally_text(&pieces->items[i]);
+
+		if (is_fixed_word(piece))
+			continue;
+		tally_add(&l->tenants, piece, WORD_SIBLING);
+		tally_add(&l->teams, piece, WORD_SIBLING);
+		tally_add(&l->projects, piece, WORD_SIBLING);
+	}
+}
+
+static void settle(struct lookup *l, const struct tally *pieces)
+{
+	add_pieces(l, pieces);
 	for (size_t i = 0; common_projects[i]; i++) {
 		struct slice project = slice_str(common_projects[i]);
 
@@ -119,8 +154,9 @@ void lookup_try_composed(struct lookup *l)
 
 	if (!group_begin(l))
 		return;
-	settle(l);
 	splits_init(&splits, l);
+	settle(l, &splits.pieces);
+	splits_add_words(&splits, &l->words);
 	t = vs_alloc(sizeof(*t));
 	for (enum generator g = GENERATE_DOCUMENTS; g < GENERATE_END; g++) {
 		trial_init(t, &l->sieve, l->engine, generators[g].budget);

@@ -226,21 +226,31 @@ static void evidence_add(struct lookup_candidate *c, char *text)
 		c->evidence[c->evidence_count++] = text;
 }
 
+static void collect_hit(struct lookup *l, const struct hit *hit, enum lookup_source source)
+{
+	struct slice name = slice_of(hit->name, hit->len);
+	struct lookup_candidate *c = find_candidate(l, hit->hash, name);
+	cleanup_(buf_fini) struct buf text = { 0 };
+
+	if (!c)
+		c = candidate_add(l, hit->hash, name, source);
+	if (!c)
+		return;
+	c->source = VS_MIN(c->source, source);
+	hit->origin.describe(l, &hit->origin, &text);
+	evidence_add(c, buf_take_str(&text));
+}
+
 void group_collect(struct lookup *l, const struct hits *hits, enum lookup_source source)
 {
+	/* What a directory says about itself is told before what others say about it. */
 	for (size_t i = 0; i < hits->count; i++) {
-		const struct hit *hit = &hits->list[i];
-		struct slice name = slice_of(hit->name, hit->len);
-		struct lookup_candidate *c = find_candidate(l, hit->hash, name);
-		cleanup_(buf_fini) struct buf text = { 0 };
-
-		if (!c)
-			c = candidate_add(l, hit->hash, name, source);
-		if (!c)
-			continue;
-		c->source = VS_MIN(c->source, source);
-		hit->origin.describe(l, &hit->origin, &text);
-		evidence_add(c, buf_take_str(&text));
+		if (hits->list[i].origin.home == hits->list[i].hash)
+			collect_hit(l, &hits->list[i], source);
+	}
+	for (size_t i = 0; i < hits->count; i++) {
+		if (hits->list[i].origin.home != hits->list[i].hash)
+			collect_hit(l, &hits->list[i], source);
 	}
 }
 

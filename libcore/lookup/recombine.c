@@ -50,10 +50,15 @@ void splits_init(struct splits *s, const struct lookup *l)
 	s->pieces.limit = SPLITS_LIMIT;
 	for (size_t i = 0; i < VS_MIN(l->sibling_count, (size_t)SIBLINGS_SPLIT_MAX); i++)
 		split_name(s, slice_of(l->siblings[i].name, l->siblings[i].len));
-	for (size_t i = 0; i < l->words.count; i++)
-		tally_add(&s->pieces, tally_text(&l->words.items[i]), l->words.items[i].tags);
 	tally_settle(&s->heads);
 	tally_settle(&s->tails);
+	tally_settle(&s->pieces);
+}
+
+void splits_add_words(struct splits *s, const struct tally *words)
+{
+	for (size_t i = 0; i < words->count; i++)
+		tally_add(&s->pieces, tally_text(&words->items[i]), words->items[i].tags);
 	tally_settle(&s->pieces);
 }
 
@@ -130,8 +135,9 @@ void compose_siblings(const struct lookup *l, const struct splits *s, struct tri
 		for (size_t k = 0; (kind = record_kind_at(k)) != NULL; k++) {
 			const struct slice parts[] = { tally_text(&s->heads.items[i]),
 						       slice_str(kind) };
-			struct origin origin = { describe_recombined, &s->heads.items[i], kind,
-						 NULL, 0 };
+			struct origin origin = { .describe = describe_recombined,
+						 .a = &s->heads.items[i],
+						 .b = kind };
 
 			if (!trial_add(t, parts, VS_COUNT(parts), &origin))
 				return;
@@ -146,8 +152,9 @@ void compose_endings(const struct splits *s, struct trial *t)
 		for (size_t i = 0; i < s->heads.count; i++) {
 			const struct slice parts[] = { tally_text(&s->heads.items[i]),
 						       tally_text(&s->tails.items[k]) };
-			struct origin origin = { describe_recombined, &s->heads.items[i], NULL,
-						 &s->tails.items[k], 0 };
+			struct origin origin = { .describe = describe_recombined,
+						 .a = &s->heads.items[i],
+						 .c = &s->tails.items[k] };
 
 			if (!trial_add(t, parts, VS_COUNT(parts), &origin))
 				return;
@@ -176,7 +183,7 @@ static void describe_words(const struct lookup *l, const struct origin *o, struc
 static bool try_words(struct trial *t, const struct tally_item *a, const struct tally_item *b,
 		      const struct tally_item *c)
 {
-	struct origin origin = { describe_words, a, b, c, 0 };
+	struct origin origin = { .describe = describe_words, .a = a, .b = b, .c = c };
 	unsigned tags = a->tags | (b ? b->tags : 0) | (c ? c->tags : 0);
 	struct slice parts[7];
 	size_t count = 0;

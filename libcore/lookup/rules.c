@@ -13,7 +13,7 @@
 /* What to cross: the words seen most. */
 #define CROSS_TENANTS 32
 #define CROSS_PROJECTS 128
-#define CROSS_TEAMS 8
+#define CROSS_TEAMS 16
 
 void append_quoted(struct buf *out, struct slice text)
 {
@@ -49,6 +49,23 @@ static bool is_router_fixed(const struct contextd_name *made)
 	       memcmp(made->name.ptr, "org_", 4) == 0;
 }
 
+/* What contextd writes today: then an older rule made nothing else than one of the others. */
+static bool is_modern(struct slice name)
+{
+	bool is_scoped = name.len > 13 && memcmp(name.ptr, "remediations_", 13) == 0;
+
+	for (size_t i = 0; i < name.len; i++) {
+		unsigned char c = name.ptr[i];
+		bool is_edge = i == 0 || i + 1 == name.len || name.ptr[i - 1] == '_';
+
+		if (c == '_' && is_edge && !is_scoped)
+			return false;
+		if (c != '_' && !(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9'))
+			return false;
+	}
+	return name.len <= CONTEXTD_NAME_MAX;
+}
+
 /*
  * Try what those of contextd's rules that are in the set @rules make of a document. Names that do
  * not depend on the document are left to RULES_PLAIN, so that they are tried once. False when the
@@ -63,7 +80,8 @@ static bool try_rules(struct trial *t, const struct chromem_pair *pairs, size_t 
 	contextd_names_init(&it, pairs, count);
 	while (contextd_names_next(&it, &made)) {
 		if ((rules >> made.rule & 1) == 0 ||
-		    (is_router_fixed(&made) && rules != RULES_PLAIN))
+		    (is_router_fixed(&made) && rules != RULES_PLAIN) ||
+		    (made.rule == CONTEXTD_OLDER && is_modern(made.name)))
 			continue;
 		origin.n = made.rule;
 		if (!trial_add(t, &made.name, 1, &origin))
@@ -104,6 +122,7 @@ void compose_documents(const struct lookup *l, struct trial *t)
 			struct facts facts;
 
 			facts_unpack(tally_text(item), &facts);
+			origin.home = facts.hash;
 			if ((sieve_next(&l->sieve, &facts.hash, 0, 1) == 0) != (pass == 0))
 				continue;
 			if (!try_rules(t, pairs, facts_pairs(&facts, pairs), origin,
@@ -141,7 +160,9 @@ void compose_plain(struct trial *t)
 
 		for (size_t k = 0; (kind = record_kind_at(k)) != NULL; k++) {
 			const struct slice parts[] = { project, slice_str("_"), slice_str(kind) };
-			struct origin origin = { describe_ending, project.ptr, kind, NULL, 0 };
+			struct origin origin = { .describe = describe_ending,
+						 .a = project.ptr,
+						 .b = kind };
 
 			(void)trial_add(t, parts, VS_COUNT(parts), &origin);
 		}
@@ -183,7 +204,9 @@ struct made_up {
 
 static bool try_made_up(struct trial *t, const struct made_up *m)
 {
-	struct origin origin = { describe_crossed, m->tenant, m->project, m->team, 0 };
+	struct origin origin = {
+		.describe = describe_crossed, .a = m->tenant, .b = m->project, .c = m->team
+	};
 	struct chromem_pair pairs[3];
 	size_t count = 0;
 

@@ -37,6 +37,7 @@ struct origin {
 	void (*describe)(const struct lookup *l, const struct origin *o, struct buf *out);
 	const void *a, *b, *c;
 	uint64_t n;
+	uint32_t home; /* the directory that it is about, if any: its own evidence comes first */
 };
 
 struct hit {
@@ -195,6 +196,9 @@ struct splits {
 
 void splits_init(struct splits *s, const struct lookup *l);
 void splits_fini(struct splits *s);
+
+/* Words from elsewhere are pieces too. */
+void splits_add_words(struct splits *s, const struct tally *words);
 
 /* Siblings' own names, and their beginnings with every kind of record. */
 void compose_siblings(const struct lookup *l, const struct splits *s, struct trial *t);

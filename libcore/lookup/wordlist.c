@@ -87,7 +87,9 @@ static void try_word(const struct reading *r, struct trial *t, struct slice word
 
 static void try_line(const struct reading *r, struct part *part, struct trial *t, struct slice line)
 {
-	struct origin origin = { describe_line, part, NULL, r->label, ++part->lines };
+	struct origin origin = {
+		.describe = describe_line, .a = part, .c = r->label, .n = ++part->lines
+	};
 	cleanup_(buf_fini) struct buf cleaned = { 0 };
 
 	if (line.len > 0 && line.ptr[line.len - 1] == '\r')

@@ -16,6 +16,12 @@
 #define META_BYTES_MAX ((size_t)64 << 10)
 #define META_NAME_MAX ((size_t)256)
 
+/* Documents of other collections that are looked at. */
+#define SAMPLE_OF_COLLECTION 16
+#define SAMPLE_OF_STORE 4096
+
+#define REGISTRY_MAX (UINT64_C(16) << 20)
+
 bool names_hash_of(const char *collection, uint32_t *hash)
 {
 	const char *base = strrchr(collection, '/');
@@ -46,16 +52,67 @@ static int tell_backup(void *ctx, const char *file, const char *id, struct slice
 
 /* ---- the other collections ---- */
 
+struct siblings {
+	struct lookup *l;
+	struct chromem_reader *reader;
+	const struct name_target *targets; /* whose documents are all read anyway */
+	size_t target_count;
+	size_t left; /* documents that may still be read */
+};
+
+static bool is_target(const struct siblings *s, const char *dir)
+{
+	for (size_t i = 0; i < s->target_count; i++) {
+		if (strcmp(s->targets[i].collection, dir) == 0)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Some documents of each collection: neighbours have the same owners and projects. The names of
+ * files are hashes, so the first ones are as good as any.
+ */
+static int tell_some_documents(struct siblings *s, const struct chromem_collection *c,
+			       struct vs_err *err)
+{
+	size_t count = chromem_list_count(c->list);
+	size_t taken = 0;
+
+	for (size_t i = 0; i < count && taken < SAMPLE_OF_COLLECTION && s->left > 0; i++) {
+		struct chromem_fault fault;
+		struct chromem_entry entry;
+		struct chromem_doc doc;
+		char scratch[32];
+		int r;
+
+		chromem_list_at(c->list, i, scratch, &entry);
+		if (entry.entry_class != CHROMEM_ENTRY_DOCUMENT || entry.type == FILE_DIRECTORY)
+			continue;
+		taken++;
+		s->left--;
+		r = chromem_reader_doc(s->reader, c->dirfd, entry.name, &doc, &fault, err);
+		if (r < 0)
+			return r;
+		if (r == 0)
+			lookup_add_document(s->l, c->hash, doc.id, doc.metadata,
+					    doc.metadata_count);
+	}
+	return 0;
+}
+
 static int tell_sibling(void *ctx, const struct chromem_collection *c, struct vs_err *err)
 {
+	struct siblings *s = ctx;
 	char where[64];
 
-	(void)err;
-	if (!c->meta || c->meta->name.len == 0)
+	if (c->meta && c->meta->name.len > 0) {
+		snprintf(where, sizeof(where), "collection %.16s", c->dir);
+		lookup_add_name(s->l, LOOKUP_SIBLING, c->meta->name, where);
+	}
+	if (!c->has_hash || is_target(s, c->dir))
 		return 0;
-	snprintf(where, sizeof(where), "collection %.16s", c->dir);
-	lookup_add_name(ctx, LOOKUP_SIBLING, c->meta->name, where);
-	return 0;
+	return tell_some_documents(s, c, err);
 }
 
 /* ---- documents ---- */
@@ -124,6 +181,19 @@ static int read_remains(struct lookup *l, int dirfd, uint32_t hash, struct vs_er
 	return 0;
 }
 
+/* ---- contextd's registry ---- */
+
+/* It is a hint like any other: one that is damaged says nothing. */
+static void tell_registry(struct lookup *l, int store_dirfd)
+{
+	cleanup_(buf_fini) struct buf json = { 0 };
+	struct vs_err ignored = { 0 };
+
+	if (file_read_at(store_dirfd, "registry.json", FILE_NO_FOLLOW, REGISTRY_MAX, &json, NULL,
+			 &ignored) == 0)
+		(void)!lookup_add_registry(l, buf_slice(&json), &ignored);
+}
+
 /* ---- all of it ---- */
 
 static int tell_target(struct lookup *l, const struct store *store,
@@ -158,7 +228,9 @@ int names_gather(struct lookup *l, const struct store *store, int state_dirfd,
 {
 	cleanup_(pool_freep) struct pool *pool = pool_new(1);
 	struct chromem_scan_request req = { .pool = pool };
-	struct chromem_visitor siblings = { .ctx = l, .collection_begin = tell_sibling };
+	cleanup_(chromem_reader_freep) struct chromem_reader *reader = chromem_reader_new();
+	struct siblings siblings = { l, reader, targets, count, SAMPLE_OF_STORE };
+	struct chromem_visitor visitor = { .ctx = &siblings, .collection_begin = tell_sibling };
 	struct backup_reader backups = { .ctx = l, .collection = tell_backup };
 	struct chromem_form form = { 0 };
 	int r = 0;
@@ -172,8 +244,9 @@ int names_gather(struct lookup *l, const struct store *store, int state_dirfd,
 	if (r < 0)
 		return r;
 	lookup_add_path(l, store->path);
+	tell_registry(l, store->dirfd);
 	req.compression = form.compression;
-	r = chromem_scan(store->dirfd, &req, &siblings, err);
+	r = chromem_scan(store->dirfd, &req, &visitor, err);
 	for (size_t i = 0; r == 0 && i < count; i++)
 		r = tell_target(l, store, &targets[i], &req, err);
 	return r;
