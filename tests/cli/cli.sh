@@ -10,9 +10,11 @@
 #   out_has TEXT, err_has TEXT  a line with TEXT in it; out_lacks TEXT
 #   first_line TEXT, last_line TEXT
 #   jq_is FILTER                the filter yields true on the output
+#   fixture NAME                a copy of a store of tests/data/chromem; $store is its path
+#   unchanged COMMAND...        the command passes and the copy is, byte and time, what it was
 source=${SOURCE_ROOT:?}
 . "$source/tests/meta/tap.sh"
-vsctl=${1:?}
+vsctl=$(realpath "${1:?}")
 python=${PYTHON:-/usr/bin/python3}
 unset VSCTL_STORE VSCTL_STATE NO_COLOR
 export TERM=xterm-256color
@@ -80,6 +82,29 @@ last_line() {
 
 jq_is() {
     jq -e "$1" "$scratch/out" >"$scratch/jq" 2>&1 || { echo "jq: $1" && cat "$scratch/jq" "$scratch/out" && false; }
+}
+
+fixture() {
+    rm -rf "${scratch:?}/$1"
+    cp -a "$source/tests/data/chromem/$1" "$scratch/$1"
+    chmod -R u+w "$scratch/$1"
+    if [ -f "$scratch/$1/setup.sh" ]; then
+        (cd "$scratch/$1" && sh setup.sh) || return
+    fi
+    store=$scratch/$1/store
+}
+
+# Names, types, modes, times of change and contents of a tree.
+tree_state() {
+    find "$1" -printf '%P %y %m %s %T@ %C@ %l\n' | sort
+    find "$1" -type f -exec sha256sum {} + | sort
+}
+
+unchanged() {
+    tree_state "$store" >"$scratch/before"
+    "$@" || return
+    tree_state "$store" >"$scratch/after"
+    diff "$scratch/before" "$scratch/after"
 }
 
 documents_validate() {
