@@ -156,8 +156,9 @@ struct check_request {
 	const char *only_collection; /* by directory or name; NULL for all */
 	uint64_t max_findings;       /* reported; all are counted. 0: no limit */
 	unsigned jobs;
-	const unsigned char *key; /* of an encrypted export file; NULL or 32 bytes */
-	const char *against;      /* an export file to compare the store with; NULL for none */
+	const unsigned char *key;     /* of an encrypted export file; NULL or 32 bytes */
+	struct vs_progress *progress; /* kept up to date when not NULL */
+	const char *against;          /* an export file to compare the store with; NULL for none */
 };
 
 /*

@@ -260,7 +260,8 @@ static int visit(struct chromem_run *run, struct vs_err *err)
 	const struct chromem_scan_request req = { .compression = run->compression,
 						  .decode = run_is_full(run),
 						  .only = run->only,
-						  .pool = run->pool };
+						  .pool = run->pool,
+						  .progress = run->req->progress };
 	const struct chromem_visitor visitor = { .ctx = run,
 						 .entry = visit_entry,
 						 .collection_begin = visit_begin,

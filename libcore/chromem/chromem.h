@@ -477,6 +477,7 @@ struct chromem_scan_request {
 	const char *only;    /* one entry of the store (VS_ENOENT when it is not there), or NULL for
 				all */
 	struct pool *pool;
+	struct vs_progress *progress; /* kept up to date when not NULL */
 };
 
 /*

@@ -16,8 +16,6 @@
 #include "chromem/collection.h"
 #include "chromem/names.h"
 
-#include <stdatomic.h>
-
 #define WINDOW_COLLECTIONS 64
 #define WINDOW_WEIGHT ((size_t)1 << 20)
 
@@ -181,6 +179,26 @@ static void visit_chunk(void *ctx, unsigned worker, size_t index)
 			return;
 		visit_document(scan, worker, chunk->of_visitor, i);
 	}
+	if (scan->req->progress) {
+		atomic_fetch_add(&scan->req->progress->part_items_done, chunk->end - chunk->first);
+		atomic_fetch_add(&scan->req->progress->items, chunk->end - chunk->first);
+	}
+}
+
+/* A part of the job begins, with that many items, or ends. */
+static void progress_begin(const struct scan *scan, size_t items)
+{
+	if (!scan->req->progress)
+		return;
+	atomic_store(&scan->req->progress->part_items_done, 0);
+	atomic_store(&scan->req->progress->part_items, items);
+}
+
+static void progress_end(const struct scan *scan)
+{
+	progress_begin(scan, 0);
+	if (scan->req->progress)
+		atomic_fetch_add(&scan->req->progress->parts_done, 1);
 }
 
 /* The chunks of the listing from *@next on that are done at a time. */
@@ -208,6 +226,7 @@ static int visit_documents(struct scan *scan, struct vs_err *err)
 	size_t next = 0;
 	int r = 0;
 
+	progress_begin(scan, chromem_list_count(scan->collection->list));
 	while (next < chromem_list_count(scan->collection->list)) {
 		make_chunks(scan, &next);
 		pool_run(scan->req->pool, scan->chunk_count, visit_chunk, scan);
@@ -272,6 +291,7 @@ static int visit_directory(struct scan *scan, size_t name, struct vs_err *err)
 		r = visit_collection(scan, &slot->collection, err);
 	}
 	collection_fini(&slot->collection);
+	progress_end(scan);
 	return r;
 }
 
@@ -302,6 +322,8 @@ int chromem_scan(int dirfd, const struct chromem_scan_request *req,
 	for (unsigned i = 0; i < threads; i++)
 		scan->readers[i] = chromem_reader_new();
 	r = list_store(scan, err);
+	for (size_t i = 0; req->progress && i < scan->names.count; i++)
+		req->progress->parts += scan->names.row[i].type == FILE_DIRECTORY;
 	for (size_t i = 0; i < scan->names.count && r == 0; i++) {
 		if (scan->names.row[i].type == FILE_DIRECTORY)
 			r = visit_directory(scan, i, err);

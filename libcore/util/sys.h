@@ -28,6 +28,17 @@ void time_format(int64_t ns, bool with_ns, char out[32]);
 void time_format_compact(int64_t ns, char out[32]);
 
 /*
+ * How far a long job is: written by whoever does it, read at any time by whoever tells, a signal
+ * handler included. A job has parts (collections), of which one is under way, and that one has
+ * items (documents). Zeroed it says that nothing has begun.
+ */
+struct vs_progress {
+	_Atomic uint64_t parts, parts_done;
+	_Atomic uint64_t part_items, part_items_done; /* of the part that is under way */
+	_Atomic uint64_t items;                       /* done in all parts */
+};
+
+/*
  * A pool of workers that lives as long as a run: @threads of them, the caller being one. pool_run()
  * calls
  * @fn(ctx, worker, index) for every index below @count, from whichever worker is free, and returns
