@@ -108,7 +108,8 @@ struct common_opts {
 	unsigned color;
 	bool quiet;
 	bool verbose;
-	uint64_t jobs; /* 0: as many as there are processors */
+	uint64_t jobs;       /* 0: as many as there are processors */
+	uint64_t progress_s; /* 0: only on a terminal */
 	const char *store;
 	bool help;
 	bool version;

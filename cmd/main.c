@@ -2,7 +2,7 @@
 
 /* Start, dispatch, end: the process around a command. */
 
-#include "cmd.h"
+#include "progress.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -164,6 +164,7 @@ int main(int argc, char **argv)
 	hold_standard_descriptors();
 	/* A reader that went away is an error like any other that writing can meet. */
 	signal(SIGPIPE, SIG_IGN);
+	progress_init(&app);
 	emit_init(&app.emit, stdout);
 	app.emit.is_json = options_want_json(argc, argv);
 	status = run(&app, argc, argv);

@@ -13,6 +13,8 @@ const struct opt common_options[] = {
 		   "colour the text; auto: on a terminal, unless NO_COLOR is set"),
 	OPT_NUMBER("jobs", 'j', struct common_opts, jobs, 1024, "N",
 		   "threads to use; default: one per processor"),
+	OPT_NUMBER("progress", 0, struct common_opts, progress_s, 86400, "SEC",
+		   "say every SEC seconds how far it is, also where there is no terminal"),
 	OPT_DIR("vectorstore-path", 0, struct common_opts, store, "DIR",
 		"the store, instead of the first operand"),
 	OPT_FLAG("help", 'h', struct common_opts, help, "print this help"),

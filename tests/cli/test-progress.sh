@@ -1,0 +1,71 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# How far a command is: SIGUSR1, --progress, a terminal; and silence everywhere else.
+set -u
+. "${SOURCE_ROOT:?}/tests/cli/cli.sh"
+
+# A store that takes a moment: one document under 20000 names.
+large_store() {
+    fixture healthy-plain
+    "$python" - "$store/e9f85bf6" <<'PYTHON'
+import os
+import sys
+
+os.chdir(sys.argv[1])
+first = min(name for name in os.listdir(".") if name != "00000000.gob")
+for i in range(20000):
+    os.link(first, "%08x.gob" % (0x10000000 + i))
+PYTHON
+}
+
+# signalled SECONDS ARGUMENT...: run it, with a SIGUSR1 every so often.
+signalled() {
+    local every=$1 pid
+    shift
+    "$vsctl" "$@" >"$scratch/out" 2>"$scratch/err" &
+    pid=$!
+    sleep 0.05
+    while kill -USR1 $pid 2>/dev/null; do sleep "$every"; done
+    wait $pid
+    status=$?
+}
+
+signal_tells() {
+    signalled 0.05 verify -j1 --max-findings 1 "$store"
+    [ $status -eq 4 ] && grep -qE '^vsctl verify: [0-9]+ documents, .*[0-9]+%, [0-9]+ s' "$scratch/err" ||
+        { show && false; }
+    ! grep -vE '^vsctl verify: ' "$scratch/err" && ! grep -q $'\e' "$scratch/err" && grep -q '^corrupt: ' "$scratch/out"
+}
+
+# Nothing is known about how long it takes to look names up; the line comes all the same.
+signal_without_a_job() {
+    local pid i
+    mkfifo "$scratch/pipe"
+    "$vsctl" lookup --of $(seq -f '%0100g' 2000) >"$scratch/pipe" 2>"$scratch/err" &
+    pid=$!
+    exec 5<"$scratch/pipe"
+    sleep 0.2
+    for i in 1 2 3; do
+        kill -USR1 $pid
+        sleep 0.1
+    done
+    cat <&5 >"$scratch/out"
+    exec 5<&-
+    wait $pid && same 2001 "$(wc -l <"$scratch/out")" && same 3 "$(grep -cx 'vsctl lookup: [0-9] s' "$scratch/err")"
+}
+
+silent_elsewhere() {
+    runs 4 verify -j1 --max-findings 1 "$store" && err_is ''
+}
+
+every_second() {
+    fixture healthy-plain && runs 0 verify --progress 1 "$store" && err_is '' && runs 16 verify --progress x "$store"
+}
+
+check "a store that takes a moment" large_store
+check "SIGUSR1 tells how far it is" signal_tells
+check "SIGUSR1 where nothing is measured" signal_without_a_job
+check "silence where there is no terminal" silent_elsewhere
+check "--progress" every_second
+finish
