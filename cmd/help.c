@@ -145,13 +145,25 @@ static void usage_line(struct emit *e, const struct command *group, const struct
 	emit_paragraph(e, 7, EMIT_PLAIN, "usage: ", buf_cstr(&line));
 }
 
-static void examples(struct emit *e, const struct example *list)
+static void example_rows(struct emit *e, const struct example *list, bool *has_head)
 {
-	heading(e, "examples");
-	for (; list->line; list++) {
+	for (; list && list->line; list++) {
+		if (!*has_head)
+			heading(e, "examples");
+		*has_head = true;
 		emit_line(e, "  %s", list->line);
 		emit_paragraph(e, 6, EMIT_PLAIN, "      ", list->what);
 	}
+}
+
+/* A group has the examples of its verbs. */
+static void examples(struct emit *e, const struct command *c)
+{
+	bool has_head = false;
+
+	example_rows(e, c->examples, &has_head);
+	for (size_t i = 0; c->verbs && c->verbs[i]; i++)
+		example_rows(e, c->verbs[i]->examples, &has_head);
 }
 
 void help_command(struct app *app, const struct command *group, const struct command *c)
@@ -180,8 +192,7 @@ void help_command(struct app *app, const struct command *group, const struct com
 	}
 	heading(e, "options of every command");
 	option_rows(e, common_options);
-	if (c->examples)
-		examples(e, c->examples);
+	examples(e, c);
 	exit_rows(e);
 }
 
