@@ -3,16 +3,30 @@
 /*
  * The short cut. Files that one process wrote begin with the same definitions, byte for byte. Once
  * such a file was decoded the general way, one that begins alike needs no look at its definitions,
- * and its value can be read straight off.
+ * and its value can be read straight off. Processes differ in the numbers that they give to types,
+ * and a store may have been written by several: a few beginnings are remembered.
  *
  * Only what the library itself writes is read here: fields in their order, integers in their
  * shortest form, no key twice, exact elements, an end mark that is the last byte of the file.
  * Everything else is left to the general way, so that both agree on every file by construction.
  */
 
+#include "chromem/floats.h"
 #include "chromem/read.h"
 
 #define PLAN_PAIRS_MAX 32
+
+static const struct plan *find_plan(const struct chromem_reader *reader, struct slice bytes)
+{
+	const struct plan *plan = reader->plans;
+
+	for (size_t i = 0; i < PLANS_MAX && plan->prefix_len > 0; i++, plan++) {
+		if (bytes.len > plan->prefix_len &&
+		    memcmp(bytes.ptr, plan->prefix, plan->prefix_len) == 0)
+			return plan;
+	}
+	return NULL;
+}
 
 void plan_learn(struct chromem_reader *reader, const struct chromem_doc *doc)
 {
@@ -20,21 +34,23 @@ void plan_learn(struct chromem_reader *reader, const struct chromem_doc *doc)
 	const struct gob_notes *notes = &gob->notes;
 	const struct gob_type *type = gob_reader_type(gob, notes->type);
 	const struct library_type *library = &chromem_library_document;
-	struct plan *plan = &reader->plan;
+	struct plan *plan = &reader->plans[reader->plan_next];
+	const struct plan *known = find_plan(reader, gob->input);
 	size_t start = (size_t)notes->definitions_end;
 
-	if (start > PLAN_PREFIX_MAX || notes->has_long_integer || !type ||
-	    type->field_count != library->field_count)
+	if ((known && known->prefix_len == start) || start > PLAN_PREFIX_MAX ||
+	    notes->has_long_integer || !type || type->field_count != library->field_count)
 		return;
 	for (uint32_t i = 0; i < type->field_count; i++) {
 		if (!slice_eq_str(gob_type_field_at(gob, type, i)->name, library->fields[i]))
 			return;
 	}
+	reader->plan_next = (reader->plan_next + 1) % PLANS_MAX;
 	plan->prefix_len = start;
 	memcpy(plan->prefix, gob->input.ptr, start);
 	plan->type = notes->type;
 	plan->oddities = doc->oddities & CHROMEM_ODD_FOREIGN_TYPES;
-	plan->odd_off = type->off;
+	plan->odd_off = plan->oddities != 0 ? type->off : 0;
 }
 
 /* An unsigned integer in its shortest form; false for another, or one that is too large for a
@@ -154,12 +170,10 @@ static bool take_value(struct chromem_reader *reader, const unsigned char *p,
 bool plan_decode(struct chromem_reader *reader, const struct unpacked *in, struct chromem_doc *out)
 {
 	const unsigned char *p = in->bytes.ptr, *end = p + in->bytes.len;
-	const struct plan *plan = &reader->plan;
+	const struct plan *plan = find_plan(reader, in->bytes);
 	uint64_t len, number;
 
-	if (plan->prefix_len == 0 || in->bytes.len <= plan->prefix_len || in->oddities != 0 ||
-	    in->ending.error || in->ending.is_limit ||
-	    memcmp(p, plan->prefix, plan->prefix_len) != 0)
+	if (!plan || in->oddities != 0 || in->ending.error || in->ending.is_limit)
 		return false;
 	p += plan->prefix_len;
 	if (!take_uint(&p, end, &len) || len != (size_t)(end - p) || !take_uint(&p, end, &number) ||

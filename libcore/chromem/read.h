@@ -73,7 +73,8 @@ struct pairs {
 };
 
 /* What was learned from the descriptors of an ordinary document: how to decode the next one. */
-#define PLAN_PREFIX_MAX 1024
+#define PLAN_PREFIX_MAX 512
+#define PLANS_MAX 8
 
 struct plan {
 	size_t prefix_len; /* of the definitions; 0: there is no plan */
@@ -93,7 +94,8 @@ struct chromem_reader {
 	struct pairs doc_pairs, meta_pairs;
 	float *embedding; /* owned */
 	size_t embedding_cap;
-	struct plan plan;
+	struct plan plans[PLANS_MAX];
+	size_t plan_next;  /* to be replaced */
 	struct buf mended; /* of salvage.c */
 };
 
@@ -231,7 +233,7 @@ must_check_ int doc_pass_finish(struct doc_pass *p, struct vs_err *err);
 must_check_ int doc_decode_general(struct chromem_reader *reader, const struct unpacked *in,
 				   struct chromem_doc *out, struct vs_err *err);
 
-/* ---- plan.c, floats.c ---- */
+/* ---- plan.c ---- */
 
 /* Remember how the document was laid out that reader->gob has just decoded. */
 void plan_learn(struct chromem_reader *reader, const struct chromem_doc *doc);
@@ -241,10 +243,3 @@ void plan_learn(struct chromem_reader *reader, const struct chromem_doc *doc);
  * general way has to be taken.
  */
 bool plan_decode(struct chromem_reader *reader, const struct unpacked *in, struct chromem_doc *out);
-
-/*
- * Decode @count elements in the forms that the library writes, each exactly a float32. Returns the
- * byte behind them, or NULL when one is not like that.
- */
-const unsigned char *floats_decode(const unsigned char *p, const unsigned char *end, float *out,
-				   size_t count);
