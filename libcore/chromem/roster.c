@@ -39,7 +39,9 @@ void chromem_roster_freep(struct chromem_roster **roster)
 
 static struct slice row_name(const struct chromem_roster *roster, const struct row *row)
 {
-	return slice_of(roster->names.ptr + row->off, row->len);
+	/* Where all names are empty there is no buffer. */
+	return row->len > 0 ? slice_of(roster->names.ptr + row->off, row->len)
+			    : (struct slice){ 0 };
 }
 
 int chromem_roster_add(struct chromem_roster *roster, struct slice name, size_t index,

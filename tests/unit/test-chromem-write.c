@@ -524,6 +524,18 @@ Test(roster, names_come_in_byte_order_and_the_last_of_a_name_stays)
 		     VS_ELIMIT);
 }
 
+Test(roster, names_may_all_be_empty)
+{
+	cleanup_(chromem_roster_freep) struct chromem_roster *roster = chromem_roster_new();
+	struct vs_err err = { 0 };
+
+	for (size_t i = 0; i < 3; i++)
+		cr_assert_eq(chromem_roster_add(roster, (struct slice){ 0 }, i, &err), 0);
+	chromem_roster_sort(roster);
+	cr_assert_eq(chromem_roster_count(roster), 1);
+	cr_assert_eq(chromem_roster_at(roster, 0, NULL), 2);
+}
+
 Test(roster, many_names)
 {
 	cleanup_(chromem_roster_freep) struct chromem_roster *roster = chromem_roster_new();
