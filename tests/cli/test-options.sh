@@ -98,7 +98,7 @@ number() {
 }
 
 too_few_operands() {
-    runs 16 lookup --of && err_is 'vsctl: lookup needs NAME; usage: vsctl lookup NAME...'
+    runs 16 lookup --of && err_is 'vsctl: lookup needs HASH; usage: vsctl lookup HASH...'
 }
 
 too_many_operands() {
