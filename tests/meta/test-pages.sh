@@ -120,9 +120,9 @@ every_page_is_installed() {
 
 references_lead_somewhere() {
     local bad=0 page
-    for page in $(sed -nE 's/^\.(It )?Xr (vsctl[a-z-]*) ([1-9]).*/\2.\3/p' -- *.[1-9] | sort -u); do
+    while IFS= read -r page; do
         [ -f "$page" ] || { echo "no $page" && bad=1; }
-    done
+    done < <(sed -nE 's/^\.(It )?Xr (vsctl[a-z-]*) ([1-9]).*/\2.\3/p' -- *.[1-9] | sort -u)
     return $bad
 }
 
