@@ -4,7 +4,7 @@
  * Visiting a whole store. Three things bound what it costs, whatever the store looks like:
  *
  *  - Collections are opened a window at a time, by all workers, because a store may have ten
- *    thousand of two documents each; a window ends where its listings become large.
+ *    thousand of two documents each; a window ends where what it holds becomes large.
  *  - Documents are handed out in chunks of neighbours, and so many chunks at a time: enough to keep
  *    every worker busy, few enough that what visitors remember of them stays small.
  *  - Each worker reads into buffers of its own, again and again.
@@ -50,7 +50,7 @@ struct scan {
 	size_t slot_count, slot_next;
 	atomic_size_t weight; /* of the collections opened in this window */
 
-	const struct chromem_collection *collection; /* whose documents are being read */
+	const struct collection *collection; /* whose documents are being visited */
 	struct chunk chunks[CHUNKS_AT_A_TIME];
 	size_t chunk_count;
 
@@ -139,16 +139,38 @@ static void fail(struct scan *scan, const struct vs_err *err)
 		scan->failure = *err;
 }
 
+static int read_document(const struct scan *scan, unsigned worker, size_t index,
+			 struct chromem_entry *entry, struct chromem_doc *doc,
+			 struct chromem_fault *fault, uint64_t *size, struct vs_err *err)
+{
+	const struct collection *c = scan->collection;
+	const struct ahead *ahead = collection_find_ahead(c, index);
+	struct chromem_reader *reader = scan->readers[worker];
+	int r;
+
+	if (ahead) {
+		entry->has_mode = true;
+		entry->mode = ahead->mode;
+		*size = ahead->len;
+		return chromem_decode_doc(reader,
+					  slice_of(c->ahead_bytes.ptr + ahead->off, ahead->len),
+					  doc, fault, err);
+	}
+	r = chromem_reader_entry(reader, c->dirfd, entry, doc, fault, err);
+	*size = chromem_reader_file_size(reader);
+	return r;
+}
+
 static void visit_document(struct scan *scan, unsigned worker, void *chunk, size_t index)
 {
-	const struct chromem_collection *c = scan->collection;
+	const struct chromem_collection *c = &scan->collection->shown;
 	const struct chromem_visitor *v = scan->visitor;
-	struct chromem_reader *reader = scan->readers[worker];
 	struct chromem_fault fault;
 	struct chromem_entry entry;
 	struct chromem_doc doc;
 	struct vs_err err;
 	char scratch[32];
+	uint64_t size;
 	int r;
 
 	chromem_list_at(c->list, index, scratch, &entry);
@@ -159,14 +181,14 @@ static void visit_document(struct scan *scan, unsigned worker, void *chunk, size
 		v->document(v->ctx, worker, chunk, c, index, &entry, NULL, &fault, 0);
 		return;
 	}
-	r = chromem_reader_entry(reader, c->dirfd, &entry, &doc, &fault, &err);
+	r = read_document(scan, worker, index, &entry, &doc, &fault, &size, &err);
 	if (r < 0) {
 		vs_err_in(&err, "%s/%s", c->dir, entry.name);
 		fail(scan, &err);
 		return;
 	}
 	v->document(v->ctx, worker, chunk, c, index, &entry, r == 0 ? &doc : NULL,
-		    r == 0 ? NULL : &fault, chromem_reader_file_size(reader));
+		    r == 0 ? NULL : &fault, size);
 }
 
 static void visit_chunk(void *ctx, unsigned worker, size_t index)
@@ -205,17 +227,21 @@ static void progress_end(const struct scan *scan)
 static void make_chunks(struct scan *scan, size_t *next)
 {
 	const struct chromem_visitor *v = scan->visitor;
-	size_t count = chromem_list_count(scan->collection->list);
+	const struct chromem_collection *c = &scan->collection->shown;
+	size_t count = chromem_list_count(c->list);
 	size_t len = count / (pool_threads(scan->req->pool) * CHUNKS_PER_WORKER);
 
 	len = VS_MIN(VS_MAX(len, CHUNK_MIN), CHUNK_MAX);
+	/* What was read already is not worth waking the others for. */
+	if (scan->collection->ahead_count > 0)
+		len = count;
 	scan->chunk_count = 0;
 	while (*next < count && scan->chunk_count < CHUNKS_AT_A_TIME) {
 		struct chunk *chunk = &scan->chunks[scan->chunk_count++];
 
 		chunk->first = *next;
 		chunk->end = VS_MIN(*next + len, count);
-		chunk->of_visitor = v->chunk_new ? v->chunk_new(v->ctx, scan->collection) : NULL;
+		chunk->of_visitor = v->chunk_new ? v->chunk_new(v->ctx, c) : NULL;
 		*next = chunk->end;
 	}
 }
@@ -223,11 +249,12 @@ static void make_chunks(struct scan *scan, size_t *next)
 static int visit_documents(struct scan *scan, struct vs_err *err)
 {
 	const struct chromem_visitor *v = scan->visitor;
+	const struct chromem_collection *c = &scan->collection->shown;
 	size_t next = 0;
 	int r = 0;
 
-	progress_begin(scan, chromem_list_count(scan->collection->list));
-	while (next < chromem_list_count(scan->collection->list)) {
+	progress_begin(scan, chromem_list_count(c->list));
+	while (next < chromem_list_count(c->list)) {
 		make_chunks(scan, &next);
 		pool_run(scan->req->pool, scan->chunk_count, visit_chunk, scan);
 		if (atomic_load(&scan->has_failed)) {
@@ -235,7 +262,7 @@ static int visit_documents(struct scan *scan, struct vs_err *err)
 			return err->status;
 		}
 		for (size_t i = 0; i < scan->chunk_count && v->chunk_end && r == 0; i++)
-			r = v->chunk_end(v->ctx, scan->collection, scan->chunks[i].of_visitor, err);
+			r = v->chunk_end(v->ctx, c, scan->chunks[i].of_visitor, err);
 		if (r != 0)
 			return r;
 	}
@@ -250,13 +277,13 @@ static int visit_collection(struct scan *scan, const struct collection *collecti
 	const struct chromem_visitor *v = scan->visitor;
 	int r = 0;
 
-	scan->collection = &collection->shown;
+	scan->collection = collection;
 	if (v->collection_begin)
-		r = v->collection_begin(v->ctx, scan->collection, err);
+		r = v->collection_begin(v->ctx, &collection->shown, err);
 	if (r == 0 && scan->req->decode)
 		r = visit_documents(scan, err);
 	if (r == 0 && v->collection_end)
-		r = v->collection_end(v->ctx, scan->collection, err);
+		r = v->collection_end(v->ctx, &collection->shown, err);
 	return r;
 }
 

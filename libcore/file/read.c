@@ -107,6 +107,8 @@ static int read_all(int fd, const char *name, uint64_t limit, uint64_t expected,
 	ssize_t got;
 	int r;
 
+	if (expected != SIZE_NOT_ASKED && expected > limit)
+		return too_large(name, limit, err);
 	for (;;) {
 		if (out->len == out->cap) {
 			r = make_room(fd, name, limit, out, err);

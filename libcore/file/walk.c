@@ -80,7 +80,7 @@ int file_list(int dirfd,
 	      int (*fn)(void *ctx, const char *name, enum file_type type, struct vs_err *err),
 	      void *ctx, struct vs_err *err)
 {
-	cleanup_(vs_freep) unsigned char *block = vs_alloc(LIST_BLOCK);
+	_Alignas(struct dirent64) unsigned char block[LIST_BLOCK];
 	size_t cap = LIST_FIRST;
 	ssize_t len;
 	int r;

@@ -411,24 +411,55 @@ Test(chromem_scan, metadata_of_every_kind)
 		   "50000000{ dangling }\n");
 }
 
+/* A collection of more documents than are read when it is opened. */
 Test(chromem_scan, what_vanishes_is_no_damage)
 {
 	struct log log = { .gone_file = "00000005.gob", .gone_dir = "20000000" };
+	struct buf expected = { 0 };
 	int fd;
 
 	scratch_new(&root);
 	scratch_text(root, "0", "x");
 	fd = add_collection("10000000", "one", 0);
-	write_doc(fd, "00000005.gob", "gone");
-	write_doc(fd, "00000006.gob", "stays");
+	buf_append_str(&expected, "0 file\n10000000{ one of one");
+	for (unsigned i = 1; i < 30; i++) {
+		char name[32];
+
+		snprintf(name, sizeof(name), "%08x.gob", i);
+		write_doc(fd, name, "stays");
+		buf_append_str(&expected, i == 5 ? " 00000005.gob vanished" : " stays");
+	}
+	buf_append_str(&expected, " }\n20000000 directory vanished: No such file or directory\n");
 	close(fd);
 	close(scratch_mkdir(root, "20000000"));
 	scan(&log, 2);
-	cr_assert_str_eq(buf_cstr(&log.text), "0 file\n"
-					      "10000000{ one of one 00000005.gob vanished stays }\n"
-					      "20000000 directory vanished: No such file or "
-					      "directory\n");
+	cr_assert_str_eq(buf_cstr(&log.text), buf_cstr(&expected));
+	buf_fini(&expected);
 	buf_fini(&log.text);
+}
+
+/* Few documents, one of them too large to be kept and some together. */
+Test(chromem_scan, small_collections_with_large_documents)
+{
+	cleanup_(vs_freep) char *id = vs_alloc(100000);
+	struct buf expected = { 0 };
+	int fd;
+
+	scratch_new(&root);
+	fd = add_collection("10000000", "one", 0);
+	memset(id, 'x', 99999);
+	buf_append_str(&expected, "10000000{ one of one");
+	for (unsigned i = 1; i <= 16; i++) {
+		char name[32];
+
+		snprintf(name, sizeof(name), "%08x.gob", i);
+		write_doc(fd, name, id + (i == 3 ? 0 : 80000));
+		buf_printf(&expected, " %s", id + (i == 3 ? 0 : 80000));
+	}
+	buf_append_str(&expected, " }\n");
+	close(fd);
+	expect_log(buf_cstr(&expected));
+	buf_fini(&expected);
 }
 
 static int scan_forbidden(void *ctx)
