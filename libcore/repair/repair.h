@@ -288,8 +288,9 @@ struct name_target {
 
 /*
  * Tell @l everything that the store and its state directory (-1: there is none) know: metadata
- * backups, remembered names, names of the other collections, what the targets' documents say, names
- * that stand in what is left of a damaged metadata file.
+ * backups, remembered names, names of the other collections, what the targets' documents and some
+ * of the others' say, contextd's registry, names that stand in what is left of a damaged metadata
+ * file.
  */
 struct lookup;
 must_check_ int names_gather(struct lookup *l, const struct store *store, int state_dirfd,
