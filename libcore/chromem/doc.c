@@ -84,17 +84,11 @@ struct doc_pass doc_pass_init(struct chromem_reader *reader, struct chromem_doc 
 	};
 }
 
-static uint64_t offset_in(struct slice part, struct slice whole)
-{
-	return part.ptr ? (uint64_t)(part.ptr - whole.ptr) : 0;
-}
-
 int doc_pass_finish(struct doc_pass *p, struct vs_err *err)
 {
 	struct chromem_reader *reader = p->reader;
 	struct chromem_doc *doc = p->out;
-	bool had_duplicates;
-	int ret = pairs_settle(&reader->doc_pairs, &had_duplicates, err);
+	int ret = pairs_settle(&reader->doc_pairs, err);
 
 	if (ret < 0)
 		return ret;
@@ -103,8 +97,9 @@ int doc_pass_finish(struct doc_pass *p, struct vs_err *err)
 	doc->embedding = reader->embedding;
 	doc->id_off = offset_in(doc->id, reader->gob.input);
 	doc->content_off = offset_in(doc->content, reader->gob.input);
-	if (had_duplicates)
-		odd_note(&p->odd, CHROMEM_ODD_DUPLICATE_KEY, reader->gob.notes.value_off);
+	if (reader->doc_pairs.repeated.ptr)
+		odd_note(&p->odd, CHROMEM_ODD_DUPLICATE_KEY,
+			 offset_in(reader->doc_pairs.repeated, reader->gob.input));
 	return 0;
 }
 

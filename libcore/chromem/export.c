@@ -101,16 +101,15 @@ static int visited(struct export_pass *p, int r)
 static int announce(struct export_pass *p, struct vs_err *err)
 {
 	struct pairs *pairs = &p->reader->meta_pairs;
-	bool had_duplicates;
 	int r;
 
 	if (p->is_announced)
 		return 0;
 	p->is_announced = true;
-	r = pairs_settle(pairs, &had_duplicates, err);
+	r = pairs_settle(pairs, err);
 	if (r < 0)
 		return r;
-	if (had_duplicates)
+	if (pairs->repeated.ptr)
 		p->oddities |= CHROMEM_ODD_DUPLICATE_KEY;
 	p->meta.metadata = pairs->at;
 	p->meta.metadata_count = pairs->count;

@@ -232,21 +232,24 @@ static int reserve(struct inflate *z, size_t len)
 	return ret < 0 ? ret : 0;
 }
 
-static int copy_match(struct inflate *z, unsigned len, unsigned distance)
+static int copy_match(struct inflate *z, size_t len, size_t distance)
 {
+	size_t room = z->limit - z->out->len;
+	size_t fits = VS_MIN(len, room);
 	unsigned char *to;
 	int ret;
 
 	if (distance > VS_MIN(z->out->len - z->start, (size_t)WINDOW))
 		return STOP_CORRUPT;
-	ret = reserve(z, len);
+	ret = reserve(z, fits);
 	if (ret != 0)
 		return ret;
 	to = z->out->ptr + z->out->len;
-	for (unsigned i = 0; i < len; i++)
-		to[i] = to[(ptrdiff_t)i - (ptrdiff_t)distance];
-	z->out->len += len;
-	return 0;
+	/* Byte by byte, as a match may reach into what it makes. */
+	for (size_t i = 0; i < fits; i++)
+		to[i] = (to - distance)[i];
+	z->out->len += fits;
+	return fits < len ? STOP_FULL : 0;
 }
 
 /* ---- blocks ---- */

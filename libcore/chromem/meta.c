@@ -63,16 +63,16 @@ static int finish(struct meta_pass *p, const struct unpacked *in, struct vs_err 
 {
 	struct chromem_reader *reader = p->reader;
 	struct chromem_meta *meta = p->out;
-	bool had_duplicates;
-	int ret = pairs_settle(&reader->meta_pairs, &had_duplicates, err);
+	int ret = pairs_settle(&reader->meta_pairs, err);
 
 	if (ret < 0)
 		return ret;
 	meta->metadata = reader->meta_pairs.at;
 	meta->metadata_count = reader->meta_pairs.count;
-	meta->name_off = meta->name.ptr ? (uint64_t)(meta->name.ptr - in->bytes.ptr) : 0;
-	if (had_duplicates)
-		odd_note(&p->odd, CHROMEM_ODD_DUPLICATE_KEY, reader->gob.notes.value_off);
+	meta->name_off = offset_in(meta->name, in->bytes);
+	if (reader->meta_pairs.repeated.ptr)
+		odd_note(&p->odd, CHROMEM_ODD_DUPLICATE_KEY,
+			 offset_in(reader->meta_pairs.repeated, reader->gob.input));
 	odd_note_types(&p->odd, &reader->gob, &chromem_library_collection);
 	odd_note_tail(&p->odd, &reader->gob, (struct slice){ 0 });
 	odd_note_unpacked(&p->odd, in);

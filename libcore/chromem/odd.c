@@ -71,6 +71,7 @@ bool odd_note_fields(const struct odd *odd, const struct gob_reader *r, const st
 {
 	const struct gob_type_field *field;
 	size_t next = 0, known = 0, at;
+	uint64_t off = type->off;
 	bool is_ordered = true;
 
 	for (uint32_t i = 0; i < type->field_count; i++) {
@@ -84,10 +85,12 @@ bool odd_note_fields(const struct odd *odd, const struct gob_reader *r, const st
 		}
 		if ((*odd->set & CHROMEM_ODD_UNKNOWN_FIELD) == 0)
 			*odd->unknown_field = field->name;
-		odd_note(odd, CHROMEM_ODD_UNKNOWN_FIELD, type->off);
+		/* A field that is missing is nowhere, but this may have been it. */
+		off = offset_in(field->name, r->input);
+		odd_note(odd, CHROMEM_ODD_UNKNOWN_FIELD, off);
 	}
 	if (known != ((size_t)1 << library->field_count) - 1)
-		odd_note(odd, CHROMEM_ODD_MISSING_FIELD, type->off);
+		odd_note(odd, CHROMEM_ODD_MISSING_FIELD, off);
 	return is_ordered;
 }
 

@@ -42,10 +42,13 @@ int pairs_take(struct pairs *pairs, const struct gob_event *event, struct vs_err
 /* Move the pair at @from to @to, or give its value to the one at @same that has its key. */
 static void settle_one(struct pairs *pairs, size_t from, size_t *to, size_t same)
 {
-	if (same < *to)
-		pairs->at[same].value = pairs->at[from].value;
-	else
+	if (same == *to) {
 		pairs->at[(*to)++] = pairs->at[from];
+		return;
+	}
+	if (!pairs->repeated.ptr)
+		pairs->repeated = pairs->at[from].key;
+	pairs->at[same].value = pairs->at[from].value;
 }
 
 static void settle_few(struct pairs *pairs)
@@ -89,14 +92,14 @@ static void settle_many(struct pairs *pairs, size_t mask)
 	pairs->count = to;
 }
 
-int pairs_settle(struct pairs *pairs, bool *had_duplicates, struct vs_err *err)
+int pairs_settle(struct pairs *pairs, struct vs_err *err)
 {
 	size_t count = pairs->count, size = 64;
 	uint32_t *grown;
 
+	pairs->repeated = (struct slice){ 0 };
 	if (count <= 16) {
 		settle_few(pairs);
-		*had_duplicates = pairs->count < count;
 		return 0;
 	}
 	while (size < count * 2)
@@ -110,6 +113,5 @@ int pairs_settle(struct pairs *pairs, bool *had_duplicates, struct vs_err *err)
 	}
 	memset(pairs->table, 0, size * sizeof(*pairs->table));
 	settle_many(pairs, size - 1);
-	*had_duplicates = pairs->count < count;
 	return 0;
 }

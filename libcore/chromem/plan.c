@@ -185,8 +185,8 @@ bool plan_decode(struct chromem_reader *reader, const struct unpacked *in, struc
 		return false;
 	out->metadata = reader->doc_pairs.at;
 	out->embedding = reader->embedding;
-	out->id_off = out->id.ptr ? (uint64_t)(out->id.ptr - in->bytes.ptr) : 0;
-	out->content_off = out->content.ptr ? (uint64_t)(out->content.ptr - in->bytes.ptr) : 0;
+	out->id_off = offset_in(out->id, in->bytes);
+	out->content_off = offset_in(out->content, in->bytes);
 	out->oddities = plan->oddities | (in->is_gzip ? CHROMEM_ODD_IS_GZIP : 0u);
 	out->odd_off = plan->odd_off;
 	out->facts.unpacked_size = in->bytes.len;

@@ -68,7 +68,8 @@ must_check_ int chromem_unpack_repaired(struct unpacker *u, struct slice file, b
 struct pairs {
 	struct chromem_pair *at; /* owned */
 	size_t count, cap;
-	uint32_t *table; /* owned; for finding duplicates among many */
+	struct slice repeated; /* the first key that was there already; @ptr NULL: none */
+	uint32_t *table;       /* owned; for finding duplicates among many */
 	size_t table_cap;
 };
 
@@ -107,8 +108,8 @@ void pairs_fini(struct pairs *pairs);
  */
 must_check_ int pairs_take(struct pairs *pairs, const struct gob_event *event, struct vs_err *err);
 
-/* Let the last of several pairs with one key count, in the place of the first. Were there any? */
-must_check_ int pairs_settle(struct pairs *pairs, bool *had_duplicates, struct vs_err *err);
+/* Let the last of several pairs with one key count, in the place of the first. */
+must_check_ int pairs_settle(struct pairs *pairs, struct vs_err *err);
 
 /*
  * Read a file of at most reader->unpacker.limit bytes into reader->file. Returns 0, 1 with @fault
@@ -166,6 +167,12 @@ extern const struct gob_shape chromem_store_shape, chromem_bare_store_shape;
  * of a value come as its type has them; known as soon as the value begins.
  */
 bool store_is_in_order(const struct gob_reader *r);
+
+/* Where in @whole a part of it begins; 0 when there is none. */
+static inline uint64_t offset_in(struct slice part, struct slice whole)
+{
+	return part.ptr ? (uint64_t)(part.ptr - whole.ptr) : 0;
+}
 
 /* ---- oddities (odd.c) and faults (fault.c) ---- */
 

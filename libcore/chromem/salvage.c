@@ -103,9 +103,7 @@ static int decode(struct chromem_reader *reader, const struct unpacked *in, stru
 	/* Refused: the values that came before the fault are those of whole fields, but for the
 	 * embedding. */
 	if (r > 0) {
-		bool ignored;
-
-		r = pairs_settle(&reader->doc_pairs, &ignored, err);
+		r = pairs_settle(&reader->doc_pairs, err);
 		out->metadata = reader->doc_pairs.at;
 		out->metadata_count = reader->doc_pairs.count;
 		out->embedding = reader->embedding;

@@ -177,7 +177,7 @@ struct gob_type {
 	int32_t array_elem, slice_elem, map_key, map_elem;
 	int64_t array_len;
 	uint32_t field_first, field_count;
-	uint64_t off;       /* of the definition */
+	uint64_t off;       /* of the number in its definition */
 	uint32_t seen;      /* types.c: the last walk that came by */
 	bool skip_prepared; /* types.c: its fields were looked at for skipping */
 };

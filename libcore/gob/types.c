@@ -264,11 +264,11 @@ static int read_kind(struct gob_reader *r, struct gob_type *type, enum gob_wire 
 	}
 }
 
-int gob_read_definition(struct gob_reader *r, int32_t number)
+int gob_read_definition(struct gob_reader *r, int32_t number, size_t off)
 {
 	struct gob_type type = {
 		.number = number,
-		.off = r->pos,
+		.off = off,
 		.field_first = (uint32_t)r->field_count,
 	};
 	int64_t field = -1;
@@ -276,9 +276,9 @@ int gob_read_definition(struct gob_reader *r, int32_t number)
 	int ret;
 
 	if (number < GOB_TYPE_FIRST || gob_type_find(r, number))
-		return gob_refuse(r, GOB_FAULT_DATA, r->pos, "gob: duplicate type received",
-				  "definition of type %d at offset %zu, which is %s", number,
-				  r->pos, number < GOB_TYPE_FIRST ? "built in" : "defined already");
+		return gob_refuse(r, GOB_FAULT_DATA, off, "gob: duplicate type received",
+				  "definition of type %d at offset %zu, which is %s", number, off,
+				  number < GOB_TYPE_FIRST ? "built in" : "defined already");
 	for (;;) {
 		ret = gob_read_step(r, "", GOB_WIRE_COUNT, &field, &has_end_mark);
 		if (ret != 0)

@@ -260,6 +260,7 @@ static uint64_t read_number(struct gob_reader *r)
 int gob_read_type_number(struct gob_reader *r, bool is_interface, int32_t *type)
 {
 	bool is_first = true;
+	size_t off;
 	int ret;
 
 	while (!r->is_pending) {
@@ -271,10 +272,11 @@ int gob_read_type_number(struct gob_reader *r, bool is_interface, int32_t *type)
 				return ret;
 		}
 		/* Go keeps 32 bits of it. */
+		off = r->pos;
 		*type = (int32_t)gob_to_int(read_number(r));
 		if (*type >= 0)
 			return 0;
-		ret = gob_read_definition(r, (int32_t)(0 - (uint32_t)*type));
+		ret = gob_read_definition(r, (int32_t)(0 - (uint32_t)*type), off);
 		if (ret != 0)
 			return ret;
 		if (gob_left(r) > 0) {

@@ -87,8 +87,8 @@ enum {
 	GOB_TYPE_FIRST = 64, /* that a stream may define */
 };
 
-/* Read a definition of type @number and remember it. */
-int gob_read_definition(struct gob_reader *r, int32_t number);
+/* Read a definition of type @number, which stands at @off, and remember it. */
+int gob_read_definition(struct gob_reader *r, int32_t number, size_t off);
 
 struct gob_type *gob_type_find(const struct gob_reader *r, int32_t number);
 
