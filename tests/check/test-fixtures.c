@@ -266,6 +266,13 @@ ParameterizedTest(struct fixture *fixture, fixtures, as_recorded)
 	cr_assert_eq(complaints.len, 0, "%s:%s", fixture->name, buf_cstr(&complaints));
 }
 
+static void entries_free(struct dirent **entries, int count)
+{
+	for (int i = 0; i < count; i++)
+		free(entries[i]);
+	free(entries);
+}
+
 Test(fixtures, there_are_many)
 {
 	cleanup_(vs_freep) char *path = kit_source("tests/data/chromem");
@@ -273,6 +280,7 @@ Test(fixtures, there_are_many)
 	int count = scandir(path, &entries, NULL, NULL);
 
 	cr_assert_gt(count, 90, "%s", path);
+	entries_free(entries, count);
 }
 
 /* Every class that a fixture records is in the table above, and every row is used. */
@@ -309,4 +317,5 @@ Test(fixtures, all_classes_are_known)
 	}
 	for (size_t row = 0; row < VS_COUNT(class_rows); row++)
 		cr_expect(is_used[row], "no fixture of class %s", class_rows[row].class);
+	entries_free(entries, count);
 }
