@@ -130,3 +130,36 @@ Test(export, damaged_ones_as_recorded)
 	for (size_t i = 0; i < jr_count(files); i++)
 		check_damaged(jr_at(files, i), wrong_key);
 }
+
+#define DOCUMENT_ID "c9ee4221-8916-420b-bcce-4fa52709825e"
+
+/* The map files a document under a key, which the library makes of the id inside: one bit of it
+ * flips. */
+Test(export, a_key_that_is_not_the_id)
+{
+	static const struct check_request req = { .level = CHECK_FULL, .jobs = 1 };
+	cleanup_(kit_dir_freep) struct kit_dir *dir = kit_dir_new();
+	cleanup_(kit_result_freep) struct kit_result *before = NULL;
+	cleanup_(kit_result_freep) struct kit_result *after = NULL;
+	cleanup_(vs_freep) char *source = kit_source("tests/data/chromem/exports");
+	cleanup_(vs_freep) char *path = kit_path(dir, "store.gob");
+	const struct kit_dir exports = { .path = source };
+	cleanup_(buf_fini) struct buf bytes = { 0 };
+	const struct finding *f;
+	size_t at;
+
+	kit_read(&exports, "store.gob", &bytes);
+	kit_write(dir, "store.gob", buf_slice(&bytes));
+	before = kit_check(path, &req);
+	kit_expect_clean(before);
+
+	/* The key, then a step to the first field and the length of the id in it. */
+	at = kit_find(dir, "store.gob", slice_str(DOCUMENT_ID "\x01\x24" DOCUMENT_ID));
+	kit_flip(dir, "store.gob", at, 0);
+	after = kit_check(path, &req);
+	kit_expect_only(after, "chromem-export-document-key", 1);
+	cr_assert_eq(after->summary.loadable, LOADABLE_SILENTLY_WRONG);
+	f = kit_finding(after, "chromem-export-document-key");
+	cr_assert(slice_eq_str(f->document, DOCUMENT_ID));
+	cr_assert_str_eq(f->expected, "b9ee4221-8916-420b-bcce-4fa52709825e");
+}

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# The manual says what the tables say: problem codes with their severity, effect and remedy, and the
+# The manual and the tests have what the tables have: problem codes with their severity, effect and remedy, and the
 # bytes of the example files.
 set -u
 source=$(cd "$(dirname "$0")/../.." && pwd)
@@ -48,6 +48,14 @@ every_remedy_is_explained() {
     return $bad
 }
 
+every_problem_has_a_test() {
+    local code bad=0
+    for code in $(table | cut -d ' ' -f 1); do
+        grep -qF "\"$code\"" tests/check/*.c || { echo "no test in tests/check names $code" && bad=1; }
+    done
+    return $bad
+}
+
 every_cause_is_explained() {
     diff <(grep -oE '\[CAUSE_[A-Z_]+\] = \{ "[a-z-]+"' libcore/check/explain.c | cut -d '"' -f 2 | LC_ALL=C sort) \
         <(sed -nE 's/^\.It Em ([a-z-]+)$/\1/p' "$problems")
@@ -73,6 +81,7 @@ bytes_are_those_of_the_file() {
 
 check "the problem table is read whole" table_is_read_whole
 check "every problem has its paragraph and no paragraph lacks a problem" every_problem_has_its_paragraph
+check "every problem has a test" every_problem_has_a_test
 check "paragraphs have text" paragraphs_have_text
 check "every remedy is explained" every_remedy_is_explained
 check "every cause is explained, in order" every_cause_is_explained
