@@ -731,6 +731,7 @@ static bool same_doc(const struct chromem_doc *a, const struct chromem_doc *b)
  * the general way. */
 Test(chromem_doc, the_short_cut_gives_what_the_general_way_gives)
 {
+	static const char letters[] = "abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz";
 	struct chromem_reader *fast = chromem_reader_new(), *general = chromem_reader_new();
 	float embedding[400];
 	char text[64];
@@ -749,10 +750,7 @@ Test(chromem_doc, the_short_cut_gives_what_the_general_way_gives)
 		if (i % 64 == 5)
 			embedding[i % 30] = i % 128 == 5 ? NAN : 0.0F;
 		for (size_t k = 0; k < VS_COUNT(pairs); k++)
-			pairs[k] = (struct chromem_pair){ slice_of("abcdefghijklmnopqrstuvwxyz"
-								   "abcdefghijklmnopqrstuvwxyz" +
-									   k % 39,
-								   1 + k % 13),
+			pairs[k] = (struct chromem_pair){ slice_of(&letters[k % 39], 1 + k % 13),
 							  slice_str("value") };
 		snprintf(text, sizeof(text), "document %u", i);
 		doc.id = i & 1 ? slice_str(text) : (struct slice){ 0 };
