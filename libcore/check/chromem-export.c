@@ -32,6 +32,7 @@ struct export_run {
 	struct usual *collections;
 	size_t count, cap;
 	size_t at; /* the collection being read, from 1 */
+	bool is_void;
 	uint32_t oddities;
 	struct chromem_fault fault;
 	char loader_text[LOADER_TEXT_CAP];
@@ -49,10 +50,13 @@ static void export_fini(struct export_run *run)
 static void export_report(struct export_run *run, struct finding *f)
 {
 	struct usual *usual = run->at > 0 ? &run->collections[run->at - 1] : NULL;
+	char id[CHROMEM_ID_LEN + 1];
 
 	f->path = ".";
 	if (usual) {
-		f->collection = buf_cstr(&usual->name);
+		/* As its directory would be called. */
+		chromem_hash_format(chromem_hash(buf_slice(&usual->name)), id);
+		f->collection = id;
 		usual->errors += problem_row(f->code)->severity == SEV_ERROR;
 	}
 	report_add(&run->report, f);
@@ -281,7 +285,7 @@ static void report_oddities(struct export_run *run)
 static void emit_collections(struct export_run *run, const struct check_sink *sink,
 			     struct check_summary *out)
 {
-	for (size_t i = 0; i < run->count; i++) {
+	for (size_t i = 0; i < run->count && !run->is_void; i++) {
 		struct usual *usual = &run->collections[i];
 		char id[CHROMEM_ID_LEN + 1];
 		struct check_collection c = { .id = id,
@@ -321,6 +325,8 @@ int chromem_run_export(const struct store *store, const struct check_request *re
 		report_fault(&run);
 	else
 		report_oddities(&run);
+	/* What was passed on before the fault is void. */
+	run.is_void = r == 1;
 	gaps_add(&run.gaps, ".", "changes that leave a document valid",
 		 "the format has no checksums, and there was no earlier copy to compare with",
 		 true);

@@ -122,7 +122,20 @@ static void stat_document_mode(const struct sight *s)
 		sight_report(s, &f);
 }
 
+static int stat_finish(struct chromem_run *run, struct vs_err *err)
+{
+	struct finding f = { 0 };
+	struct file_info info;
+	char text[8];
+	int r = file_stat_fd(run->store->dirfd, &info, err);
+
+	if (r == 0 && judge_mode(info.mode, &f, text))
+		run_report(run, ".", &f);
+	return r;
+}
+
 const struct chromem_check chromem_stat = {
 	.begin = stat_begin,
 	.document = stat_document_mode,
+	.finish = stat_finish,
 };

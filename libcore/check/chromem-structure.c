@@ -49,7 +49,9 @@ static int directory_unreadable(struct chromem_run *run, const char *name,
 		 "couldn't read collection directory: open ${STORE}/%.256s: permission denied",
 		 name);
 	f.loader_text = text;
-	refusal_note(&run->refusal, 0, text);
+	/* Directories come in the order in which the library reads them. */
+	if (!run->refusal.is_set)
+		refusal_note(&run->refusal, 0, text);
 	run_gap(run, name, "the directory", "it cannot be read", false);
 	record_report(run, run_record_new(run, name), &f);
 	return 0;

@@ -163,3 +163,99 @@ Test(export, a_key_that_is_not_the_id)
 	cr_assert(slice_eq_str(f->document, DOCUMENT_ID));
 	cr_assert_str_eq(f->expected, "b9ee4221-8916-420b-bcce-4fa52709825e");
 }
+
+/* ---- what a whole export may hold ---- */
+
+/* Check an export of a healthy store in which document 3 of "notes" was changed in this way. */
+static struct kit_result *check_with(void (*change)(struct kit_doc *doc))
+{
+	const struct check_request req = { .level = CHECK_FULL, .jobs = 1 };
+	cleanup_(kit_dir_freep) struct kit_dir *dir = kit_healthy(CHROMEM_PLAIN);
+	cleanup_(vs_freep) char *path = kit_path(dir, "export.gob");
+	struct kit_result *r;
+	struct kit_doc doc;
+
+	kit_doc(&doc, "notes", 3);
+	change(&doc);
+	kit_add_doc(dir, CHROMEM_PLAIN, "notes", &doc.doc);
+	kit_export(dir, CHROMEM_PLAIN, "export.gob");
+	r = kit_check(path, &req);
+	cr_assert_eq(r->status, 0, "%s", r->err.text);
+	return r;
+}
+
+static void unchanged(struct kit_doc *doc)
+{
+	(void)doc;
+}
+
+static void one_nan(struct kit_doc *doc)
+{
+	doc->embedding[5] = NAN;
+}
+
+static void one_infinity(struct kit_doc *doc)
+{
+	doc->embedding[2] = INFINITY;
+}
+
+static void all_zero(struct kit_doc *doc)
+{
+	memset(doc->embedding, 0, sizeof(doc->embedding));
+}
+
+static void without(struct kit_doc *doc)
+{
+	doc->doc.dimension = 0;
+}
+
+static void shorter(struct kit_doc *doc)
+{
+	doc->doc.dimension = 1;
+}
+
+static void longer(struct kit_doc *doc)
+{
+	for (size_t i = 0; i < KIT_DIMENSION; i++)
+		doc->embedding[i] *= 2;
+}
+
+Test(export, vectors)
+{
+	const struct {
+		void (*change)(struct kit_doc *doc);
+		const char *problem;
+	} rows[] = {
+		{ one_nan, "chromem-embedding-nan" },
+		{ one_infinity, "chromem-embedding-infinite" },
+		{ all_zero, "chromem-embedding-zero" },
+		{ without, "chromem-embedding-missing" },
+		{ shorter, "chromem-embedding-dimension" },
+		{ longer, "chromem-embedding-norm" },
+	};
+	cleanup_(kit_result_freep) struct kit_result *clean = check_with(unchanged);
+
+	kit_expect_clean(clean);
+	cr_assert_eq(clean->summary.documents, 3 * KIT_DOCUMENTS);
+	for (size_t i = 0; i < VS_COUNT(rows); i++) {
+		cleanup_(kit_result_freep) struct kit_result *r = check_with(rows[i].change);
+		const struct finding *f;
+
+		kit_expect_only(r, rows[i].problem, 1);
+		f = kit_finding(r, rows[i].problem);
+		cr_assert(slice_eq_str(f->document, "notes-document-0003"));
+		cr_assert_str_eq(f->collection, "ab5aa970");
+		cr_assert_eq(r->summary.loadable, LOADABLE_SILENTLY_WRONG);
+		cr_assert_eq(r->summary.corrupt, 1);
+	}
+}
+
+/* What was read of a file before it is refused is no content. */
+Test(export, a_refused_file_has_no_collections)
+{
+	cleanup_(kit_result_freep) struct kit_result *r =
+		check_file("exports-damaged", "truncated.gob", NULL);
+
+	cr_assert_eq(r->collection_count, 0);
+	cr_assert_eq(r->summary.documents, 0);
+}

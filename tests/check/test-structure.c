@@ -128,6 +128,25 @@ Test(structure, collection_unreadable)
 	cr_assert_str_eq(r->summary.loader_text, buf_cstr(&expected));
 }
 
+/* What the library says of a later directory does not count once it has given up. */
+Test(structure, an_earlier_refusal_stands)
+{
+	cleanup_(kit_dir_freep) struct kit_dir *dir = kit_healthy(CHROMEM_PLAIN);
+	cleanup_(kit_result_freep) struct kit_result *r = kit_check_dir(dir, CHECK_QUICK);
+	cleanup_(vs_freep) char *last = vs_strdup(r->collections[2].id);
+	cleanup_(buf_fini) struct buf metadata = { 0 };
+
+	buf_printf(&metadata, "%s/00000000.gob", r->collections[0].id);
+	kit_remove(dir, buf_cstr(&metadata));
+	kit_chmod(dir, last, 0);
+	kit_drop_privileges(dir);
+	kit_result_freep(&r);
+	r = kit_check_dir(dir, CHECK_FULL);
+	kit_regain_privileges();
+	cr_assert_eq(r->summary.errors, 2);
+	cr_assert_not_null(strstr(r->summary.loader_text, "metadata file not found"));
+}
+
 Test(structure, collection_mixed_forms)
 {
 	cleanup_(kit_dir_freep) struct kit_dir *dir = kit_healthy(CHROMEM_PLAIN);
@@ -371,8 +390,10 @@ Test(structure, mode_world_writable)
 		kit_chmod(dir, notes, 0777);
 		kit_chmod(dir, doc, 0666);
 		kit_chmod(dir, metadata, 0646);
+		kit_chmod(dir, ".", 0757);
 		r = kit_check_dir(dir, level);
-		kit_expect_only(r, "chromem-mode-world-writable", 3);
+		kit_expect_only(r, "chromem-mode-world-writable", 4);
+		cr_assert_str_eq(r->findings[0].path, ".");
 		cr_assert_eq(r->summary.verdict, VERDICT_DEGRADED);
 	}
 }

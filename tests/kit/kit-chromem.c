@@ -4,7 +4,10 @@
 
 #include "kit.h"
 
+#include "file/file.h"
+
 #include <criterion/criterion.h>
+#include <fcntl.h>
 #include <math.h>
 
 /* A number between -1 and 1 that depends on all arguments. */
@@ -142,4 +145,30 @@ struct kit_dir *kit_healthy(enum chromem_compression c)
 	for (size_t i = 0; i < VS_COUNT(names); i++)
 		kit_add_collection(dir, c, names[i]);
 	return dir;
+}
+
+static int append(void *ctx, struct slice bytes, struct vs_err *err)
+{
+	(void)err;
+	buf_append(ctx, bytes.ptr, bytes.len);
+	return 0;
+}
+
+void kit_export(const struct kit_dir *dir, enum chromem_compression c, const char *path)
+{
+	cleanup_(chromem_source_freep) struct chromem_source *source = NULL;
+	cleanup_(pool_freep) struct pool *pool = pool_new(1);
+	cleanup_(file_closep) int dirfd = -1;
+	cleanup_(buf_fini) struct buf where = { 0 };
+	cleanup_(buf_fini) struct buf bytes = { 0 };
+	const struct chromem_export_sink sink = { &bytes, append };
+	struct chromem_export_source from = { .visit = chromem_source_visit };
+	struct chromem_fault fault;
+	struct vs_err err;
+
+	cr_assert_eq(file_open_dir(AT_FDCWD, dir->path, FILE_FOLLOW, &dirfd, &err), 0);
+	cr_assert_eq(chromem_source_open(&source, dirfd, c, pool, &fault, &where, &err), 0);
+	from.ctx = source;
+	cr_assert_eq(chromem_export_write(&from, CHROMEM_PLAIN, NULL, &sink, &err), 0);
+	kit_write(dir, path, buf_slice(&bytes));
 }

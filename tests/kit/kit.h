@@ -100,6 +100,9 @@ void kit_add_doc(const struct kit_dir *dir, enum chromem_compression c, const ch
 void kit_write_doc(const struct kit_dir *dir, enum chromem_compression c, const char *path,
 		   const struct chromem_doc *doc);
 
+/* Write the store as an export file. */
+void kit_export(const struct kit_dir *dir, enum chromem_compression c, const char *path);
+
 /* "5f6b2c1a" for a collection, "5f6b2c1a/8c0d3e21.gob" for a document; owned by the caller. */
 char *kit_collection_path(const char *name);
 char *kit_doc_path(enum chromem_compression c, const char *collection, unsigned number);
