@@ -140,6 +140,12 @@ void emit_json_null(struct emit *e, const char *key)
 		jw_null(&e->json);
 }
 
+void emit_json_raw(struct emit *e, const char *key, struct slice json)
+{
+	if (json_key(e, key))
+		jw_raw(&e->json, json);
+}
+
 /* ---- text ---- */
 
 void emit_append_styled(struct emit *e, enum emit_style style, struct slice text)

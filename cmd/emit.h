@@ -67,6 +67,7 @@ void emit_json_double(struct emit *e, const char *key, double value, int decimal
 void emit_json_float(struct emit *e, const char *key, float value); /* all its digits */
 void emit_json_bool(struct emit *e, const char *key, bool value);
 void emit_json_null(struct emit *e, const char *key);
+void emit_json_raw(struct emit *e, const char *key, struct slice json); /* JSON already */
 
 /* Close whatever is open in the document, up to its outermost object. */
 void emit_unwind(struct emit *e);

@@ -42,6 +42,7 @@ struct audit_line {
 	struct slice message;
 	struct slice phase;
 	struct slice run;
+	struct slice store;
 	struct slice time;
 	struct slice user;
 	int64_t exit_status; /* -1: null */
@@ -191,7 +192,7 @@ struct verifier_place {
 };
 
 /*
- * Holds no pointer to what it was fed and owns nothing, so a copy of it is a saved state.
+ * Holds no pointer to what it was fed, so while no store is set a copy of it is a saved state.
  */
 struct verifier {
 	void (*report)(void *ctx, const struct audit_finding *f);
@@ -228,6 +229,14 @@ struct verifier {
 	struct seal_key key;  /* where it has moved to */
 	struct seal_key past; /* one record earlier */
 	uint64_t steps_left;  /* bounds what a hostile sequence number can cost */
+
+	struct buf store; /* whose records these should be, as a line has it; owned; may be empty */
+	uint64_t foreign; /* records of another */
+	uint64_t foreign_line;
+	char foreign_store[128]; /* of the first of them, as much as fits */
+
+	char first_time[32], last_time[32];
+	uint64_t sealed_from;
 };
 
 /* How the log ends, for verifier_finish(). */
@@ -236,12 +245,13 @@ struct verifier_end {
 	bool is_torn;                  /* bytes without a newline at the end */
 	const struct seal_key *key;    /* the state directory's; NULL: there is none */
 	bool is_key_unknown;           /* it could not be read, so nothing follows from it */
+	bool has_history;              /* something else knows that there were records */
 };
 
 /* @first_key may be NULL; @digest is used and borrowed. */
 void verifier_init(struct verifier *v, const unsigned char *first_key, struct digest_ctx *digest);
 void verifier_anchor(struct verifier *v, const struct audit_head *anchor);
-
+void verifier_expect_store(struct verifier *v, const char *store);
 void verifier_fini(struct verifier *v); /* wipes the keys */
 
 /* A line without its newline; ptr NULL for one that is too long to be read. */

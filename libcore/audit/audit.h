@@ -31,6 +31,7 @@ enum audit_phase {
 	AUDIT_CANCELLED,
 	AUDIT_DRY_RUN,   /* one record, nothing changed */
 	AUDIT_RECOVERED, /* an unfinished run of an earlier process was ended */
+	AUDIT_REFUSED,   /* one record: it was asked for, and nothing was begun */
 };
 
 struct audit_record {
@@ -41,7 +42,7 @@ struct audit_record {
 	const char *const *argv;
 	const char *digest_before; /* hex digest of the store; NULL where it was not taken */
 	const char *digest_after;
-	int exit_status; /* FINISHED and FAILED only */
+	int exit_status; /* FINISHED, FAILED and REFUSED only */
 	const char *message;
 	const char *const *collections; /* NULL-ended; may be NULL */
 };
@@ -104,6 +105,7 @@ enum audit_fault {
 	AUDIT_BAD_SEAL,
 	AUDIT_UNANCHORED, /* audit.head is missing, unreadable, or more than one record behind */
 	AUDIT_AHEAD,      /* note: one whole record behind the head */
+	AUDIT_FOREIGN,    /* note: records of another store, or of this one in another place */
 };
 
 const char *audit_fault_name(enum audit_fault fault); /* "edited", "bad-seal" */
@@ -124,15 +126,42 @@ struct audit_head {
 /* What the newest record has. All zero, and 0, when there is none yet. VS_EFORMAT: unreadable. */
 must_check_ int audit_head_load(int state_dirfd, struct audit_head *out, struct vs_err *err);
 
+/* A head as one word, "12:9f86d081...": for people to keep, and for the manifests of snapshots. */
+#define AUDIT_HEAD_TEXT_LEN (20 + 1 + DIGEST_HEX_LEN)
+void audit_head_format(const struct audit_head *head, char out[AUDIT_HEAD_TEXT_LEN + 1]);
+must_check_ bool audit_head_parse(const char *text, struct audit_head *out);
+
+/* What a log is held against beside its own head. Zeroed: nothing. */
+struct audit_expect {
+	const struct audit_head *anchor; /* a head that was kept elsewhere, of now or of any time
+					    before */
+	const unsigned char *first_key;  /* the AUDIT_KEY_LEN bytes that sealing began with */
+	const char *store;               /* absolute path: whose records these should be */
+	bool has_history; /* something else says that there were records, such as the journal */
+};
+
+struct audit_summary {
+	uint64_t records;     /* lines that are records */
+	uint64_t sealed_from; /* the first record that has a seal; 0: none has */
+	char first_time[32];  /* "" where there is no record */
+	char last_time[32];
+	struct audit_head end; /* number and digest of the newest record in its place */
+	bool is_end_proven;    /* audit.head says the same */
+	bool has_log;          /* there is a file */
+};
+
 /*
  * Read the whole log, streaming, and report what is wrong with it; gaps come last, since what is
- * missing in one place may turn up in another. @anchor is a head that was kept elsewhere, of now or
- * of any time before; audit.head is always looked at as well. @anchor may be NULL.
- * @first_key is NULL or the 32 bytes that sealing began with. A log that does not exist has no
- * records and no findings, unless an anchor knows of some. Takes no lock while it reads; what is
- * appended meanwhile is not looked at. Returns the number of findings that are no notes, or
- * negative. @records gets the number of lines that are records.
+ * missing in one place may turn up in another. audit.head is always looked at, and @expect, which
+ * may be NULL. A log that does not exist has no records and no findings, unless something knows of
+ * some. Takes no lock while it reads; what is appended meanwhile is not looked at. Returns the
+ * number of findings that are no notes, or negative.
  */
+must_check_ int audit_check(int state_dirfd, const struct audit_expect *expect,
+			    void (*report)(void *ctx, const struct audit_finding *f), void *ctx,
+			    struct audit_summary *out, struct vs_err *err);
+
+/* The same for whoever has an anchor or a key and asks for no more than the number of records. */
 must_check_ int audit_verify(int state_dirfd, const struct audit_head *anchor,
 			     const unsigned char *first_key,
 			     void (*report)(void *ctx, const struct audit_finding *f), void *ctx,
@@ -141,7 +170,11 @@ must_check_ int audit_verify(int state_dirfd, const struct audit_head *anchor,
 struct audit_query {
 	uint64_t limit; /* newest that many; 0: all */
 	int64_t since_ns;
-	const char *action; /* NULL: all */
+	/* NULL: all. That of a group of commands stands for each of its verbs. */
+	const char *action;
+	/* With a limit: called before the first record is given, with the number of those that fit
+	 * the query. May be NULL. */
+	void (*begin)(void *ctx, uint64_t matched);
 };
 
 /* One record as read: the line itself is what gets printed as JSON. Borrowed for the call. */

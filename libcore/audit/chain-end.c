@@ -13,6 +13,7 @@ static const char *const fault_names[] = {
 	[AUDIT_TRUNCATED] = "truncated",   [AUDIT_TORN] = "torn",
 	[AUDIT_UNREADABLE] = "unreadable", [AUDIT_BAD_SEAL] = "bad-seal",
 	[AUDIT_UNANCHORED] = "unanchored", [AUDIT_AHEAD] = "ahead",
+	[AUDIT_FOREIGN] = "foreign",
 };
 
 const char *audit_fault_name(enum audit_fault fault)
@@ -22,7 +23,7 @@ const char *audit_fault_name(enum audit_fault fault)
 
 bool audit_fault_is_note(enum audit_fault fault)
 {
-	return fault == AUDIT_TORN || fault == AUDIT_AHEAD;
+	return fault == AUDIT_TORN || fault == AUDIT_AHEAD || fault == AUDIT_FOREIGN;
 }
 
 void verifier_report(struct verifier *v, enum audit_fault fault, uint64_t line, uint64_t seq,
@@ -108,7 +109,10 @@ static void finish_key(struct verifier *v, const struct verifier_end *end, bool 
 		verifier_report_seal(v, next, true, "no record has a seal");
 		return;
 	}
-	if (end->is_key_unknown || !v->was_sealed || is_short || v->front.is_suspect)
+	if (end->is_key_unknown || is_short || v->front.is_suspect)
+		return;
+	/* Of a log without a seal only the key can say that it had some. */
+	if (!v->was_sealed && (!end->key || end->key->seq <= next))
 		return;
 	if (!end->key)
 		verifier_report_seal(v, next, true, "the sealing key is gone or cannot be used");
@@ -144,4 +148,11 @@ void verifier_finish(struct verifier *v, const struct verifier_end *end)
 	for (size_t i = end->head ? 1 : 0; !is_short && i < v->anchor_count; i++)
 		finish_anchor(v, &v->anchors[i]);
 	finish_key(v, end, is_short);
+	if (end->has_history && v->line == 0 && v->findings == 0)
+		verifier_report(v, AUDIT_TRUNCATED, 1, 1,
+				"no record is there, although the journal knows of changes");
+	if (v->foreign > 0)
+		verifier_report(v, AUDIT_FOREIGN, v->foreign_line, 0,
+				"%" PRIu64 " of %" PRIu64 " records name another store: %s",
+				v->foreign, v->records, v->foreign_store);
 }

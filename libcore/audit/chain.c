@@ -37,6 +37,15 @@ void verifier_fini(struct verifier *v)
 {
 	seal_key_fini(&v->key);
 	seal_key_fini(&v->past);
+	buf_fini(&v->store);
+}
+
+void verifier_expect_store(struct verifier *v, const char *store)
+{
+	struct jw j;
+
+	jw_init(&j, &v->store);
+	jw_str(&j, store);
 }
 
 void verifier_anchor(struct verifier *v, const struct audit_head *anchor)
@@ -156,6 +165,28 @@ bool verifier_move_key(struct verifier *v, uint64_t seq)
 		seal_key_step(&v->key);
 	}
 	return true;
+}
+
+/* What a log tells about itself, true or not. */
+static void note_record(struct verifier *v, const struct audit_line *line)
+{
+	struct slice store =
+		v->store.len > 0 ? slice_of(v->store.ptr + 1, v->store.len - 2) : slice_of(NULL, 0);
+
+	snprintf(v->last_time, sizeof(v->last_time), "%.*s", (int)line->time.len, line->time.ptr);
+	if (v->records++ == 0)
+		memcpy(v->first_time, v->last_time, sizeof(v->first_time));
+	if (v->sealed_from == 0 && line->seal.ptr)
+		v->sealed_from = line->seq;
+	if (!store.ptr || !line->store.ptr || slice_eq(store, line->store))
+		return;
+	if (v->foreign++ > 0)
+		return;
+	v->foreign_line = v->line;
+	snprintf(v->foreign_store, sizeof(v->foreign_store), "%.*s",
+		 (int)utf8_valid_len(slice_of(
+			 line->store.ptr, VS_MIN(line->store.len, sizeof(v->foreign_store) - 1))),
+		 line->store.ptr);
 }
 
 /* Only the first of several bad seals in a row is reported. */
@@ -328,7 +359,7 @@ void verifier_line(struct verifier *v, struct slice text)
 		add_unreadable(v, !text.ptr);
 		return;
 	}
-	v->records++;
+	note_record(v, &line);
 	digest_ctx_reset(v->digest);
 	digest_ctx_add(v->digest, text.ptr, text.len);
 	digest_ctx_final(v->digest, &digest);

@@ -35,6 +35,30 @@ int audit_head_load(int state_dirfd, struct audit_head *out, struct vs_err *err)
 	return 0;
 }
 
+void audit_head_format(const struct audit_head *head, char out[AUDIT_HEAD_TEXT_LEN + 1])
+{
+	char hex[DIGEST_HEX_LEN + 1];
+
+	digest_format(&head->digest, hex);
+	snprintf(out, AUDIT_HEAD_TEXT_LEN + 1, "%" PRIu64 ":%s", head->seq, hex);
+}
+
+bool audit_head_parse(const char *text, struct audit_head *out)
+{
+	const char *colon = strchr(text, ':');
+	struct audit_head found = { 0 };
+	char number[24];
+
+	if (!colon || (size_t)(colon - text) >= sizeof(number))
+		return false;
+	snprintf(number, sizeof(number), "%.*s", (int)(colon - text), text);
+	if (!parse_u64(number, AUDIT_SEQ_MAX - 1, &found.seq) || found.seq == 0 ||
+	    !hex_parse(slice_str(colon + 1), found.digest.bytes, DIGEST_LEN))
+		return false;
+	*out = found;
+	return true;
+}
+
 int audit_head_store(int state_dirfd, const struct audit_head *head, struct vs_err *err)
 {
 	cleanup_(buf_fini) struct buf text = { 0 };

@@ -14,6 +14,7 @@ static const char *const phase_names[] = {
 	[AUDIT_STARTED] = "started", [AUDIT_FINISHED] = "finished",
 	[AUDIT_FAILED] = "failed",   [AUDIT_CANCELLED] = "cancelled",
 	[AUDIT_DRY_RUN] = "dry-run", [AUDIT_RECOVERED] = "recovered",
+	[AUDIT_REFUSED] = "refused",
 };
 
 const char *audit_phase_name(enum audit_phase phase)
@@ -72,7 +73,7 @@ static const struct member members[] = {
 	MEMBER("schema", MEMBER_ONE, NEED_VALUE, NOWHERE),
 	MEMBER("seal", MEMBER_DIGEST, NEED_OPTIONAL, TO(seal)),
 	MEMBER("seq", MEMBER_NUMBER, NEED_VALUE, TO(seq)),
-	MEMBER("store", MEMBER_TEXT, NEED_NULL_ALLOWED, NOWHERE),
+	MEMBER("store", MEMBER_TEXT, NEED_NULL_ALLOWED, TO(store)),
 	MEMBER("store_hex", MEMBER_TEXT, NEED_OPTIONAL, NOWHERE),
 	MEMBER("time", MEMBER_TIME, NEED_VALUE, TO(time)),
 	MEMBER("user", MEMBER_TEXT, NEED_NULL_ALLOWED, TO(user)),

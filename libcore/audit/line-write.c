@@ -125,7 +125,8 @@ static void put_host(struct jw *j)
 
 static void put_circumstances(struct jw *j, const struct audit_record *rec)
 {
-	bool has_status = rec->phase == AUDIT_FINISHED || rec->phase == AUDIT_FAILED;
+	bool has_status = rec->phase == AUDIT_FINISHED || rec->phase == AUDIT_FAILED ||
+			  rec->phase == AUDIT_REFUSED;
 
 	jw_key(j, "exit_status");
 	assert(rec->exit_status >= 0);

@@ -19,6 +19,7 @@ struct found_ring {
 	size_t count, cap;
 	size_t oldest;
 	uint64_t limit;
+	uint64_t matched; /* of which it keeps the newest */
 };
 
 struct filter {
@@ -45,11 +46,19 @@ static void filter_init(struct filter *f, const struct audit_query *query)
 	time_format(query->since_ns, true, f->since);
 }
 
+/* The action itself, or of a group any of its verbs. */
+static bool is_action(struct slice action, struct slice wanted)
+{
+	if (action.len > wanted.len && action.ptr[wanted.len] == ' ')
+		action.len = wanted.len;
+	return slice_eq(action, wanted);
+}
+
 static bool fits(const struct filter *f, const struct audit_line *line)
 {
 	struct slice action = slice_of(f->action.ptr + 1, f->action.len - 2);
 
-	if (f->has_action && !slice_eq(line->action, action))
+	if (f->has_action && !is_action(line->action, action))
 		return false;
 	/* Times of one form compare as text. */
 	return !f->has_since || slice_cmp(line->time, slice_str(f->since)) >= 0;
@@ -59,6 +68,7 @@ static void ring_add(struct found_ring *ring, uint64_t off, size_t len)
 {
 	struct found_line found = { off, len };
 
+	ring->matched++;
 	if (ring->count < ring->limit) {
 		ring->items =
 			vs_grow(ring->items, &ring->cap, ring->count + 1, sizeof(*ring->items));
@@ -91,6 +101,7 @@ static const char *text_or_null(struct slice escaped, struct buf *out)
 
 struct lister {
 	int (*fn)(void *ctx, const struct audit_entry *e, struct vs_err *err);
+	void (*begin)(void *ctx, uint64_t matched);
 	void *ctx;
 	struct entry_texts texts;
 };
@@ -176,7 +187,11 @@ static int list_lines(struct log_reader *log, const struct filter *filter, struc
 		if (r != 0)
 			return r;
 	}
-	return r < 0 ? r : hand_out_ring(l, log->fd, ring, err);
+	if (r < 0)
+		return r;
+	if (l->begin && ring->limit > 0)
+		l->begin(l->ctx, ring->matched);
+	return hand_out_ring(l, log->fd, ring, err);
 }
 
 int audit_list(int state_dirfd, const struct audit_query *query,
@@ -186,7 +201,7 @@ int audit_list(int state_dirfd, const struct audit_query *query,
 	cleanup_(log_reader_fini) struct log_reader log = { .fd = -1 };
 	cleanup_(filter_fini) struct filter filter = { 0 };
 	struct found_ring ring = { .limit = query->limit };
-	struct lister lister = { .fn = fn, .ctx = ctx };
+	struct lister lister = { .fn = fn, .begin = query->begin, .ctx = ctx };
 	bool was_unreadable = false;
 	int r;
 

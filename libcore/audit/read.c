@@ -181,38 +181,84 @@ static int verify_lines(struct verifier *v, struct verify_scope *s, struct vs_er
 	return r;
 }
 
-int audit_verify(int state_dirfd, const struct audit_head *anchor, const unsigned char *first_key,
-		 void (*report)(void *ctx, const struct audit_finding *f), void *ctx,
-		 uint64_t *records, struct vs_err *err)
+static void summarise(const struct verifier *v, const struct verify_scope *scope,
+		      struct audit_summary *out)
 {
+	bool has_hex;
+
+	*out = (struct audit_summary){
+		.records = v->records,
+		.sealed_from = v->sealed_from,
+		.has_log = scope->has_log,
+	};
+	memcpy(out->first_time, v->first_time, sizeof(out->first_time));
+	memcpy(out->last_time, v->last_time, sizeof(out->last_time));
+	/* A line that was changed is nothing to hold on to. */
+	if (v->front.seq == 0 || v->front.is_suspect)
+		return;
+	out->end.seq = v->front.seq;
+	has_hex = hex_parse(slice_of(v->front.hex, DIGEST_HEX_LEN), out->end.digest.bytes,
+			    DIGEST_LEN);
+	assert(has_hex);
+	out->is_end_proven =
+		scope->has_head && scope->head.seq == out->end.seq &&
+		memcmp(scope->head.digest.bytes, out->end.digest.bytes, DIGEST_LEN) == 0;
+}
+
+static void verifier_begin(struct verifier *v, const struct verify_scope *scope,
+			   const struct audit_expect *expect, struct digest_ctx *digest)
+{
+	verifier_init(v, expect->first_key, digest);
+	if (expect->store)
+		verifier_expect_store(v, expect->store);
+	if (scope->has_head)
+		verifier_anchor(v, &scope->head);
+	if (expect->anchor)
+		verifier_anchor(v, expect->anchor);
+}
+
+int audit_check(int state_dirfd, const struct audit_expect *expect,
+		void (*report)(void *ctx, const struct audit_finding *f), void *ctx,
+		struct audit_summary *out, struct vs_err *err)
+{
+	static const struct audit_expect nothing = { 0 };
 	cleanup_(verify_scope_fini) struct verify_scope scope = { .log = { .fd = -1 } };
 	cleanup_(digest_ctx_freep) struct digest_ctx *digest = digest_ctx_new();
+	cleanup_(verifier_fini) struct verifier v = { 0 };
 	struct verifier_end end;
-	struct verifier v;
 	int r;
 
-	r = verify_scope_open(&scope, state_dirfd, first_key != NULL, err);
+	expect = expect ? expect : &nothing;
+	r = verify_scope_open(&scope, state_dirfd, expect->first_key != NULL, err);
 	if (r == 0)
 		r = unlock(&scope, err);
 	if (r < 0)
 		return r;
-	verifier_init(&v, first_key, digest);
+	verifier_begin(&v, &scope, expect, digest);
 	v.report = report;
 	v.ctx = ctx;
-	if (scope.has_head)
-		verifier_anchor(&v, &scope.head);
-	if (anchor)
-		verifier_anchor(&v, anchor);
 	r = verify_lines(&v, &scope, err);
-	if (r == 0) {
-		end = (struct verifier_end){ .head = scope.has_head ? &scope.head : NULL,
-					     .is_torn = scope.log.is_torn,
-					     .key = scope.has_key ? &scope.key : NULL,
-					     .is_key_unknown = scope.is_key_unknown };
-		verifier_finish(&v, &end);
-		*records = v.records;
-		r = (int)VS_MIN(v.findings, (uint64_t)INT_MAX);
-	}
-	verifier_fini(&v);
+	if (r < 0)
+		return r;
+	end = (struct verifier_end){ .head = scope.has_head ? &scope.head : NULL,
+				     .is_torn = scope.log.is_torn,
+				     .key = scope.has_key ? &scope.key : NULL,
+				     .is_key_unknown = scope.is_key_unknown,
+				     .has_history = expect->has_history };
+	verifier_finish(&v, &end);
+	summarise(&v, &scope, out);
+	return (int)VS_MIN(v.findings, (uint64_t)INT_MAX);
+}
+
+int audit_verify(int state_dirfd, const struct audit_head *anchor, const unsigned char *first_key,
+		 void (*report)(void *ctx, const struct audit_finding *f), void *ctx,
+		 uint64_t *records, struct vs_err *err)
+{
+	struct audit_expect expect = { .anchor = anchor, .first_key = first_key };
+	struct audit_summary summary = { 0 };
+	int r = audit_check(state_dirfd, &expect, report, ctx, &summary, err);
+
+	if (r >= 0)
+		*records = summary.records;
 	return r;
 }

@@ -126,6 +126,9 @@ const char *session_store_path(const struct session *s); /* absolute */
 must_check_ int state_path_for(const char *store_path, const char *state_path, char **out,
 			       struct vs_err *err);
 
+/* The absolute form of a path whose last part need not be there. Owned by the caller. */
+must_check_ int path_absolute(const char *path, char **out, struct vs_err *err);
+
 struct apply_result {
 	char run[128];               /* of the journal; "" when there was nothing to do */
 	struct check_summary before; /* of the whole store */

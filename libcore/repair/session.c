@@ -42,7 +42,6 @@ int state_path_for(const char *store_path, const char *state_path, char **out, s
 	return 0;
 }
 
-/* The absolute form of a path whose last part need not exist yet. */
 static int absolute(const char *path, char out[PATH_MAX], struct vs_err *err)
 {
 	char parent[PATH_MAX];
@@ -62,6 +61,20 @@ static int absolute(const char *path, char out[PATH_MAX], struct vs_err *err)
 	if (snprintf(out + len, PATH_MAX - len, "/%s", last) >= (int)(PATH_MAX - len))
 		return vs_fail(err, VS_EUSAGE, "%s: path too long", path);
 	return 0;
+}
+
+int path_absolute(const char *path, char **out, struct vs_err *err)
+{
+	cleanup_(vs_freep) char *bare = vs_strdup(path);
+	char found[PATH_MAX];
+	int r;
+
+	for (size_t len = strlen(bare); len > 1 && bare[len - 1] == '/'; len--)
+		bare[len - 1] = '\0';
+	r = absolute(bare, found, err);
+	if (r == 0)
+		*out = vs_strdup(found);
+	return r;
 }
 
 /* State inside the store would be copied, restored and quarantined with it. */

@@ -166,6 +166,12 @@ void jw_null(struct jw *j)
 	buf_append_str(j->out, "null");
 }
 
+void jw_raw(struct jw *j, struct slice json)
+{
+	before_value(j);
+	buf_append(j->out, json.ptr, json.len);
+}
+
 void jw_str_field(struct jw *j, const char *key, const char *text)
 {
 	jw_key(j, key);

@@ -37,6 +37,7 @@ void jw_float(struct jw *j,
 	      float value); /* the shortest form that reads back the same; not finite: null */
 void jw_bool(struct jw *j, bool value);
 void jw_null(struct jw *j);
+void jw_raw(struct jw *j, struct slice json); /* a value that is JSON already */
 
 /* key and value in one call, for objects */
 void jw_str_field(struct jw *j, const char *key, const char *text);

@@ -24,6 +24,14 @@ int64_t clock_elapsed_ns(void);
 /* "2026-01-22T14:03:09Z", or with a fraction of nine digits when @with_ns. @out takes 32 bytes. */
 void time_format(int64_t ns, bool with_ns, char out[32]);
 
+/*
+ * A time as people type it, into @out: "2026-01-22", "2026-01-22T14:03", with seconds, with a
+ * fraction, with a space for the T and with or without the Z, always UTC; or a duration ("24h"),
+ * which stands for so long before @now_ns. False for anything else, and for years outside of
+ * 1970..2261.
+ */
+must_check_ bool time_parse(const char *text, int64_t now_ns, int64_t *out);
+
 /* "20260122T140309Z", as used in file names. */
 void time_format_compact(int64_t ns, char out[32]);
 
