@@ -451,6 +451,26 @@ const char *contextd_kind_name(enum contextd_kind kind); /* "codebase"; NULL for
 /* May a collection of this name hold such documents? Only a clear no is false. */
 bool contextd_kind_fits(enum contextd_kind kind, struct slice name);
 
+/* ---- contextd's write-ahead log (contextd-wal.c) ---- */
+
+/* A document that an entry wrote; borrowed for the call. Values that are no text are left out. */
+struct contextd_wal_doc {
+	struct slice id;
+	struct slice collection; /* its name; may be empty */
+	const struct chromem_pair *metadata;
+	size_t metadata_count;
+};
+
+/* Stops with what it returns when that is not 0. */
+typedef int contextd_wal_fn(void *ctx, const struct contextd_wal_doc *doc, struct vs_err *err);
+
+/*
+ * The documents of one `*.wal` file, in order. Checks no MAC: what it says is evidence, not data.
+ * Returns 0; 1 when @bytes are no whole entry, and then @fn was not called; or negative.
+ */
+must_check_ int contextd_wal_docs(struct slice bytes, contextd_wal_fn *fn, void *ctx,
+				  struct vs_err *err);
+
 /* The value of @key, which must be there and not empty; false otherwise. */
 bool chromem_pairs_find(const struct chromem_pair *pairs, size_t count, const char *key,
 			struct slice *out);
