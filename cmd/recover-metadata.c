@@ -205,75 +205,25 @@ static int search(struct change *c, const struct recover_opts *opts, const struc
 	return r;
 }
 
-/* The metadata map that a backup knows for this name. The newest backup comes first, so the first
- * hit counts. */
-struct remembered {
-	const char *id;
-	struct slice name;
-	struct buf bytes;
-	struct chromem_pair *pairs;
-	size_t count;
-	bool is_found;
-};
-
-static void remembered_fini(struct remembered *r)
-{
-	for (size_t i = 0; i < r->count; i++) {
-		free((void *)(uintptr_t)r->pairs[i].key.ptr);
-		free((void *)(uintptr_t)r->pairs[i].value.ptr);
-	}
-	free(r->pairs);
-}
-
-static struct slice copy_slice(struct slice s)
-{
-	return slice_of(vs_strndup(s), s.len);
-}
-
-static int remember(void *ctx, const char *file, const char *id, struct slice name,
-		    const struct chromem_pair *metadata, size_t count, struct vs_err *err)
-{
-	struct remembered *r = ctx;
-
-	(void)file;
-	(void)err;
-	if (r->is_found || strcmp(id, r->id) != 0 || !slice_eq(name, r->name))
-		return 0;
-	r->is_found = true;
-	r->pairs = vs_alloc_array(count, sizeof(*r->pairs));
-	for (; r->count < count; r->count++)
-		r->pairs[r->count] = (struct chromem_pair){ copy_slice(metadata[r->count].key),
-							    copy_slice(metadata[r->count].value) };
-	return 0;
-}
-
 static int plan_target(struct change *c, const struct recover_opts *opts, const struct target *t,
 		       struct slice name, const char *evidence, struct vs_err *err)
 {
-	const char *base = strrchr(t->collection, '/');
-	char id[CHROMEM_ID_LEN + 1];
-	cleanup_(remembered_fini) struct remembered old = { .id = id, .name = name };
-	struct backup_reader reader = { .ctx = &old, .collection = remember };
 	struct recover_request req = {
 		.collection = t->collection,
 		.name = name,
 		.evidence = evidence,
 		.reason = t->reason,
+		.state_dirfd = session_state_dirfd(c->session),
 		.force_name = opts->force_name,
 		.time_ns = clock_now_ns(c->app->clock),
 	};
 	struct chromem_form form = { 0 };
 	int r;
 
-	snprintf(id, sizeof(id), "%.8s", base ? base + 1 : t->collection);
-	r = backup_read_all(session_state_dirfd(c->session), &reader, err);
-	if (r == 0)
-		r = chromem_detect_form(c->store->dirfd, &form, err);
+	r = chromem_detect_form(c->store->dirfd, &form, err);
 	if (r < 0)
 		return r;
 	req.default_form = form.compression;
-	req.metadata = old.pairs;
-	req.metadata_count = old.count;
 	return plan_recover(&c->plan, c->store, &req, err);
 }
 
@@ -337,7 +287,7 @@ static int make_plan(struct change *c, const struct recover_opts *opts, const st
 static int run(struct app *app, const void *opts_, char *const *operands)
 {
 	const struct recover_opts *opts = opts_;
-	cleanup_(change_fini) struct change c = { 0 };
+	cleanup_(change_fini) struct change c = { .corrects = true };
 	cleanup_(targets_fini) struct targets targets = { 0 };
 	struct vs_err err = { 0 };
 	int status;
@@ -356,8 +306,7 @@ static int run(struct app *app, const void *opts_, char *const *operands)
 	c.accepts_errors = opts->force_name;
 	if (targets.count > 0 && make_plan(&c, opts, &targets, &err) < 0)
 		return app_error(app, &err);
-	status = change_run(&c, NULL, NULL);
-	return status == EXIT_CLEAN && c.plan.leftover_count > 0 ? EXIT_PROBLEMS : status;
+	return change_run(&c, NULL, NULL);
 }
 
 static const struct example examples[] = {

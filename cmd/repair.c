@@ -70,6 +70,7 @@ static int make_plan(struct change *c, const char *const *only, struct vs_err *e
 	struct name_finder finder = { .change = c };
 	struct fixes_request req = {
 		.only = only[0] ? only : NULL,
+		.state_dirfd = session_state_dirfd(c->session),
 		.time_ns = clock_now_ns(c->app->clock),
 		.find_name = names_find_one,
 		.find_name_ctx = &finder,

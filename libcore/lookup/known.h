@@ -4,7 +4,8 @@
 /*
  * known: the names that earlier runs saw in a store
  *
- * Every verify knows each collection's name. Written down, they name a collection whose metadata
+ * Every command that writes to a store, and every metadata backup, writes down the names of its
+ * collections (reading commands write nothing). They name a collection whose metadata
  * file is lost later. The file is `known-names.jsonl` in the state directory, one object a line:
  *
  *	{"schema":1,"hash":"e9f85bf6","name":"contextd_memories","first_seen":"2026-01-22T14:03:09Z",

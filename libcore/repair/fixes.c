@@ -140,6 +140,7 @@ static int recover_or_set_aside(struct plan *plan, const struct store *store, st
 	struct recover_request req = {
 		.collection = item->collection,
 		.reason = code_of(item),
+		.state_dirfd = l->req->state_dirfd,
 		.time_ns = l->req->time_ns,
 		.default_form = l->is_gzip ? CHROMEM_GZIP : CHROMEM_PLAIN,
 	};

@@ -13,7 +13,7 @@
 
 /* A damaged metadata file is small; a document that took its place is looked at no further than
  * this. */
-#define META_BYTES_MAX ((size_t)64 << 10)
+#define REMAINS_MAX ((size_t)4096)
 #define META_NAME_MAX ((size_t)256)
 
 /* Documents of other collections that are looked at. */
@@ -148,10 +148,8 @@ static void tell_document(void *ctx, unsigned worker, void *chunk,
  */
 static void tell_remains(struct lookup *l, struct slice bytes, uint32_t hash)
 {
-	size_t len = VS_MIN(bytes.len, META_BYTES_MAX);
-
-	for (size_t start = 0; start < len; start++) {
-		size_t most = VS_MIN(len - start, META_NAME_MAX);
+	for (size_t start = 0; start < bytes.len; start++) {
+		size_t most = VS_MIN(bytes.len - start, META_NAME_MAX);
 
 		for (size_t n = 1; n <= most; n++) {
 			struct slice name = slice_of(bytes.ptr + start, n);
@@ -163,22 +161,42 @@ static void tell_remains(struct lookup *l, struct slice bytes, uint32_t hash)
 	}
 }
 
+/* A name that decodes and is one bit or byte away from one that has the hash. */
+static int tell_original(struct lookup *l, struct slice bytes, uint32_t hash, struct vs_err *err)
+{
+	cleanup_(chromem_reader_freep) struct chromem_reader *reader = chromem_reader_new();
+	cleanup_(buf_fini) struct buf original = { 0 };
+	struct chromem_fault fault = { 0 };
+	struct chromem_meta meta = { 0 };
+	int r = chromem_decode_meta(reader, bytes, &meta, &fault, err);
+
+	if (r == 0 && chromem_hash(meta.name) != hash &&
+	    chromem_find_original(meta.name, hash, &original))
+		lookup_add_name(l, LOOKUP_BACKUP, buf_slice(&original),
+				"the damaged metadata file, with one byte of the name given back");
+	return VS_MIN(r, 0);
+}
+
 static int read_remains(struct lookup *l, int dirfd, uint32_t hash, struct vs_err *err)
 {
 	static const char *const names[] = { "00000000.gob", "00000000.gob.gz" };
 	cleanup_(buf_fini) struct buf bytes = { 0 };
+	unsigned char unpacked[REMAINS_MAX];
 	struct vs_err ignored = { 0 };
+	int r = 0;
 
-	for (size_t i = 0; i < VS_COUNT(names); i++) {
+	for (size_t i = 0; r == 0 && i < VS_COUNT(names); i++) {
+		size_t len;
+
 		if (file_read_at(dirfd, names[i], FILE_NO_FOLLOW, CHROMEM_FILE_MAX, &bytes, NULL,
 				 &ignored) != 0)
 			continue;
-		if (bytes.len > 4096)
-			bytes.len = 4096;
-		tell_remains(l, buf_slice(&bytes), hash);
+		r = tell_original(l, buf_slice(&bytes), hash, err);
+		len = chromem_unpack_head(buf_slice(&bytes), unpacked, sizeof(unpacked));
+		tell_remains(l, slice_of(unpacked, len), hash);
+		tell_remains(l, slice_of(bytes.ptr, VS_MIN(bytes.len, REMAINS_MAX)), hash);
 	}
-	(void)err;
-	return 0;
+	return r;
 }
 
 /* ---- contextd's registry ---- */
@@ -239,6 +257,8 @@ int names_gather(struct lookup *l, const struct store *store, int state_dirfd,
 		r = backup_read_all(state_dirfd, &backups, err);
 	if (r == 0 && state_dirfd >= 0)
 		r = known_names_load(l, state_dirfd, NULL, err);
+	if (r == 0)
+		r = names_gather_written(l, store, state_dirfd, targets, count, err);
 	if (r == 0)
 		r = chromem_detect_form(store->dirfd, &form, err);
 	if (r < 0)

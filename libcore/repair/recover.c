@@ -122,6 +122,7 @@ int plan_recover(struct plan *plan, const struct store *store, const struct reco
 	cleanup_(buf_fini) struct buf path = { 0 };
 	cleanup_(buf_fini) struct buf gob = { 0 };
 	cleanup_(buf_fini) struct buf detail = { 0 };
+	cleanup_(meta_map_fini) struct meta_map map = { 0 };
 	struct siblings siblings = { 0 };
 	enum chromem_compression form;
 	char file[32];
@@ -141,7 +142,9 @@ int plan_recover(struct plan *plan, const struct store *store, const struct reco
 		       ? (siblings.gzip > siblings.plain ? CHROMEM_GZIP : CHROMEM_PLAIN)
 		       : req->default_form;
 	snprintf(file, sizeof(file), "00000000%s", chromem_extension(form));
-	r = plan_set_aside(plan, store, req, dirfd, file, err);
+	r = meta_map_find(&map, req, dirfd, file, err);
+	if (r == 0)
+		r = plan_set_aside(plan, store, req, dirfd, file, err);
 	if (r < 0)
 		return r;
 	buf_printf(&path, "%s/%s", req->collection, file);
@@ -149,7 +152,7 @@ int plan_recover(struct plan *plan, const struct store *store, const struct reco
 	a->mode = siblings.mode != 0 ? siblings.mode : 0644;
 	a->reason = req->reason ? vs_strdup(req->reason) : NULL;
 	a->collection = vs_strdup(req->collection);
-	chromem_encode_meta(&gob, req->name, req->metadata, req->metadata_count);
+	chromem_encode_meta(&gob, req->name, map.pairs, map.count);
 	r = chromem_pack(form, buf_slice(&gob), &a->content, err);
 	if (r < 0)
 		return r;
@@ -157,6 +160,8 @@ int plan_recover(struct plan *plan, const struct store *store, const struct reco
 	text_escape(&detail, req->name);
 	if (req->evidence)
 		buf_printf(&detail, " (%s)", req->evidence);
+	if (map.count > 0)
+		buf_printf(&detail, " and the metadata map of %s", map.from);
 	a->detail = buf_take_str(&detail);
 	return 0;
 }

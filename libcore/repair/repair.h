@@ -110,8 +110,9 @@ struct session_opts {
  * A session: the state directory, the lock, and the promise that no unfinished run is about. Owned.
  *
  * Opening one makes the state directory, takes the lock (VS_EBUSY names the holder), ends what an
- * earlier process left unfinished, and looks for users of the store (VS_EBUSY says which, unless
- * forced). A state directory inside the store is refused with VS_EUSAGE.
+ * earlier process left unfinished, looks for users of the store (VS_EBUSY says which, unless
+ * forced), and remembers the names of all collections. A state directory inside the store is
+ * refused with VS_EUSAGE.
  */
 struct session;
 must_check_ int session_open(struct session **out, const struct store *store,
@@ -229,6 +230,7 @@ must_check_ int plan_purge(struct plan *plan, const struct store *store,
  */
 struct fixes_request {
 	const char *const *only; /* problem codes; NULL for all */
+	int state_dirfd;         /* where metadata backups are; -1: there is none */
 	int64_t time_ns;
 	/* Find the name of a collection whose metadata are lost. 1: found (owned *@name); 0: none
 	 * or several. */
@@ -240,12 +242,15 @@ must_check_ int plan_fixes(struct plan *plan, const struct store *store,
 			   const struct check_request *check, const struct fixes_request *req,
 			   struct vs_err *err);
 
-/* recover.c: a metadata file written anew; what was in its place goes into quarantine. */
+/*
+ * recover.c: a metadata file written anew; what was in its place goes into quarantine. The metadata
+ * map is the one of the file in its place where that decodes, else the one that the newest metadata
+ * backup has for this collection and name, else what can be read of the damaged file; else empty.
+ */
 struct recover_request {
 	const char *collection; /* directory, or an item of the quarantine as ".quarantine/ITEM" */
 	struct slice name;
-	const struct chromem_pair *metadata;
-	size_t metadata_count;
+	int state_dirfd;                       /* where backups are; -1: there is none */
 	const char *evidence;                  /* for the plan's text; NULL where there is none */
 	const char *reason;                    /* problem code; NULL when a person asked */
 	enum chromem_compression default_form; /* where the directory has no documents to tell */
@@ -291,13 +296,21 @@ struct name_target {
 
 /*
  * Tell @l everything that the store and its state directory (-1: there is none) know: metadata
- * backups, remembered names, names of the other collections, what the targets' documents and some
- * of the others' say, contextd's registry, names that stand in what is left of a damaged metadata
- * file.
+ * backups, manifests of snapshots, the audit log, contextd's write-ahead log beside the store,
+ * remembered names, names of the other collections, what the targets' documents and some of the
+ * others' say, contextd's registry, names that stand in what is left of a damaged metadata file.
  */
 struct lookup;
 must_check_ int names_gather(struct lookup *l, const struct store *store, int state_dirfd,
 			     const struct name_target *targets, size_t count, struct vs_err *err);
+
+/*
+ * Write the names of all collections into the state directory, for later (remember.c). @source says
+ * who saw them ("repair"). Reads metadata files only. The caller holds the lock of the state
+ * directory. Does nothing for other kinds of stores.
+ */
+must_check_ int names_remember(const struct store *store, int state_dirfd, const char *source,
+			       int64_t now_ns, struct vs_err *err);
 
 /* The hash that a collection directory or an item of the quarantine is named after. */
 bool names_hash_of(const char *collection, uint32_t *hash);

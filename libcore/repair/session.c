@@ -153,6 +153,19 @@ static int refuse_users(struct session *s, struct vs_err *err)
 	return 0;
 }
 
+/* A help for later, so that a failure is said and stops nothing. */
+static void remember_names(struct session *s)
+{
+	struct vs_err err = { 0 };
+	cleanup_(buf_fini) struct buf text = { 0 };
+
+	if (names_remember(s->store, s->state_dirfd, s->opts.command, clock_now_ns(s->opts.clock),
+			   &err) == 0)
+		return;
+	buf_printf(&text, "the names of the collections are not remembered: %s", err.text);
+	note(s, buf_cstr(&text));
+}
+
 int session_open(struct session **out, const struct store *store, const struct session_opts *opts,
 		 struct vs_err *err)
 {
@@ -176,6 +189,8 @@ int session_open(struct session **out, const struct store *store, const struct s
 		r = refuse_users(s, err);
 	if (r < 0)
 		return r;
+	if (!opts->is_dry_run)
+		remember_names(s);
 	*out = VS_TAKE(s);
 	return 0;
 }
@@ -432,6 +447,8 @@ int session_apply(struct session *s, const struct plan *plan, const struct check
 	 * undo it. */
 	if (record(s, &rec, &late) < 0)
 		note(s, late.text);
+	if (r == 0)
+		remember_names(s);
 	if (r == 0 && journal_prune(s->state_dirfd, JOURNAL_RUNS_KEPT, &late) < 0)
 		note(s, late.text);
 	return r;

@@ -18,7 +18,7 @@ fresh() {
 
 three_commands() {
     fresh && runs 4 verify "$scratch/store" && out_has e9f85bf6 &&
-        runs 0 recover-metadata --yes "$scratch/store" && out_has contextd_memories &&
+        runs 1 recover-metadata --yes "$scratch/store" && out_has contextd_memories &&
         runs 0 verify "$scratch/store"
 }
 
@@ -34,7 +34,7 @@ dry_run_changes_nothing() {
     local before after
     fresh
     before=$(find "$scratch/store" -type f -print0 | sort -z | xargs -0 sha256sum)
-    runs 0 recover-metadata --dry-run "$scratch/store" && out_has contextd_memories || return
+    runs 4 recover-metadata --dry-run "$scratch/store" && out_has contextd_memories || return
     after=$(find "$scratch/store" -type f -print0 | sort -z | xargs -0 sha256sum)
     same "$before" "$after"
 }
@@ -49,22 +49,22 @@ wrong_name_is_refused() {
 }
 
 forced_name_is_written() {
-    fresh && runs 0 recover-metadata --yes "$scratch/store" e9f85bf6 --name conversations --force-name &&
+    fresh && runs 1 recover-metadata --yes "$scratch/store" e9f85bf6 --name conversations --force-name &&
         grep -q conversations "$scratch/store/e9f85bf6/00000000.gob"
 }
 
 # Quarantine first, recover there, release: the loop in which the original tools sent people round.
 recovered_in_quarantine() {
     fresh && runs 0 quarantine add --yes "$scratch/store" e9f85bf6 && runs 0 verify "$scratch/store" &&
-        runs 0 recover-metadata --yes --in-quarantine "$scratch/store" && out_has contextd_memories &&
+        runs 1 recover-metadata --yes --in-quarantine "$scratch/store" && out_has contextd_memories &&
         runs 0 quarantine release --yes "$scratch/store" e9f85bf6 && runs 0 verify "$scratch/store" &&
         bytes_are_the_librarys
 }
 
 backup_is_used_first() {
-    fresh && runs 4 metadata backup "$scratch/store" && runs 0 recover-metadata --yes "$scratch/store" &&
+    fresh && runs 4 metadata backup "$scratch/store" && runs 1 recover-metadata --yes "$scratch/store" &&
         runs 0 metadata backup "$scratch/store" && rm "$scratch/store/e9f85bf6/00000000.gob" &&
-        json change 0 recover-metadata --dry-run "$scratch/store" &&
+        json change 4 recover-metadata --dry-run "$scratch/store" &&
         jq_is '[.plan[] | select(.action == "write-metadata") | .detail | contains("backup")] == [true]'
 }
 
@@ -76,7 +76,7 @@ live_process_is_seen() {
     pid=$!
     sleep 0.2
     runs 8 recover-metadata --yes "$scratch/store" && err_has "process $pid" &&
-        runs 0 recover-metadata --yes --force "$scratch/store"
+        runs 1 recover-metadata --yes --force "$scratch/store"
     status=$?
     kill "$pid"
     return $status

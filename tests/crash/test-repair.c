@@ -156,7 +156,9 @@ static int with_session(struct scene *s, const char *command,
 
 static int repair_job(struct session *session, const struct store *store, struct vs_err *err)
 {
-	struct fixes_request fixes = { .time_ns = fixed_now(NULL), .find_name = find_name };
+	struct fixes_request fixes = { .state_dirfd = -1,
+				       .time_ns = fixed_now(NULL),
+				       .find_name = find_name };
 	struct check_request check = { .level = CHECK_FULL, .jobs = 1 };
 	cleanup_(plan_fini) struct plan plan = { .command = vs_strdup("repair") };
 	struct apply_result result = { 0 };
