@@ -2,7 +2,7 @@
 
 /*
  * `vsctl help --list`: every command and option, for programs. Completions and manual pages are
- *held against it. In text one record a line, its values divided by tabs:
+ * held against it. In text one record a line, its values divided by tabs:
  *
  *	command	WORDS	OPERANDS	SUMMARY
  *	group	WORD	DEFAULT VERB	SUMMARY

@@ -15,7 +15,7 @@
  * T is a string, L an array of strings, N a number without sign, point or leading zero, H 64
  * lower-case hexadecimal digits. What may be missing is null; only the members in brackets are left
  * out: "_hex" where text was not valid UTF-8, "seal" without a key. Strings are valid UTF-8 with
- *the escapes of the JSON writer and no others.
+ * the escapes of the JSON writer and no others.
  */
 
 #include "audit/audit.h"

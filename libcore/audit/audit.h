@@ -133,8 +133,7 @@ must_check_ bool audit_head_parse(const char *text, struct audit_head *out);
 
 /* What a log is held against beside its own head. Zeroed: nothing. */
 struct audit_expect {
-	const struct audit_head *anchor; /* a head that was kept elsewhere, of now or of any time
-					    before */
+	const struct audit_head *anchor; /* a head kept elsewhere, of now or of any time before */
 	const unsigned char *first_key;  /* the AUDIT_KEY_LEN bytes that sealing began with */
 	const char *store;               /* absolute path: whose records these should be */
 	bool has_history; /* something else says that there were records, such as the journal */

@@ -80,8 +80,8 @@ struct finding {
 	const char *actual;
 	const char *detail; /* what the decoder says */
 	const char *other;  /* the other path, where two are concerned */
-	const char *
-		loader_text; /* what the library says when this refuses the store; NULL otherwise */
+	/* What the library says when this refuses the store; NULL otherwise. */
+	const char *loader_text;
 };
 
 /*
@@ -143,15 +143,14 @@ struct check_summary {
 	uint64_t omitted; /* findings counted but not reported, over the limit */
 	enum verdict verdict;
 	enum loadable loadable;
-	char loader_text[512];   /* the library's own words when it refuses; "" otherwise. ${STORE}
-				    stands for the path */
+	/* The library's own words when it refuses; "" otherwise. ${STORE} stands for the path. */
+	char loader_text[512];
 	const char *compression; /* "none", "gzip"; NULL when the store has no files */
 };
 
 struct check_request {
 	enum check_level level;
-	bool has_compression; /* the setting that the application uses is known; else the majority
-				 of the files */
+	bool has_compression; /* the application's setting is known; else the majority of files */
 	bool gzip;
 	const char *only_collection; /* by directory or name; NULL for all */
 	uint64_t max_findings;       /* reported; all are counted. 0: no limit */
@@ -193,8 +192,7 @@ const char *collection_state_name(enum collection_state s);
 enum metadata_gap {
 	GAP_NONE,        /* it has one */
 	GAP_UNKNOWN,     /* the times are those of a copy, or not recorded */
-	GAP_NEVER_THERE, /* the directory was made for a document, and no metadata were written
-			    since */
+	GAP_NEVER_THERE, /* made for a document, and no metadata were written since */
 	GAP_REMOVED,     /* something left the directory after the last document was written */
 };
 

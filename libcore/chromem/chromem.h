@@ -4,32 +4,32 @@
 /*
  * chromem: the persistent directory of chromem-go
  *
- *	<store>/<8 hex>/00000000.gob	 name and metadata of one collection
- *	<store>/<8 hex>/<8 hex>.gob	 one document
+ *	<store>/<8 hex>/00000000.gob	name and metadata of one collection
+ *	<store>/<8 hex>/<8 hex>.gob	one document
  *	with compression: .gob.gz everywhere
  *
  * A directory is named after the first 4 bytes of SHA-256 of the collection's name, a document's
- *file after the same of its id. There is no index, no list of documents, no checksum and no
- *version. Files are written in place, one write call per gob message, without fsync or rename; so
- *after a crash one may be absent, empty, cut between two messages, cut anywhere, or hold zeros.
+ * file after the same of its id. There is no index, no list of documents, no checksum and no
+ * version. Files are written in place, one write call per gob message, without fsync or rename; so
+ * after a crash one may be absent, empty, cut between two messages, cut anywhere, or hold zeros.
  *
  * How the library opens a store (what `loadable` is about), in byte order of the directory entries:
  *
  *  1. Entries of the store that are not directories are skipped, symbolic links to directories too.
- *Every directory counts, whatever its name, hidden or not.
+ *     Every directory counts, whatever its name, hidden or not.
  *  2. In a collection: directories are skipped; `00000000` + extension is the metadata; any other
- *name that ends in the extension is a document, whatever stands before; the rest is skipped
- *(.gob.gz in a plain store, .gob in a compressed one). Symbolic links to files are followed. A FIFO
- *blocks for ever.
+ *     name that ends in the extension is a document, whatever stands before; the rest is skipped
+ *     (.gob.gz in a plain store, .gob in a compressed one). Symbolic links to files are followed.
+ *     A FIFO blocks for ever.
  *  3. The first file that cannot be read or decoded refuses the whole store.
  *  4. Documents but no name (no metadata file, or one that decodes without a name) refuse the whole
- *store. Neither documents nor name: skipped.
+ *     store. Neither documents nor name: skipped.
  *  5. Documents go into a map by the id inside the file, collections by the name inside the file;
- *later entries replace earlier ones without a word. File and directory names are never compared
- *with the hashes.
+ *     later entries replace earlier ones without a word. File and directory names are never
+ *     compared with the hashes.
  *  6. gzip is recognised by the first two bytes of a file, not by its name. Once the value is
- *complete nothing more is read, so a wrong checksum, a missing trailer and bytes behind it go
- *unnoticed.
+ *     complete nothing more is read, so a wrong checksum, a missing trailer and bytes behind it go
+ *     unnoticed.
  *
  * Facts checked against chromem-go at commit 4e5d21d and the encoding/gob of Go 1.19 and 1.24.
  */
@@ -75,14 +75,13 @@ const char *chromem_compression_name(enum chromem_compression c); /* "none", "gz
 enum chromem_entry_class {
 	CHROMEM_ENTRY_DOCUMENT,   /* ends in the extension: the library decodes it */
 	CHROMEM_ENTRY_METADATA,   /* 00000000 + extension */
-	CHROMEM_ENTRY_OTHER_FORM, /* would be document or metadata under the other compression
-				     setting */
+	CHROMEM_ENTRY_OTHER_FORM, /* would be one of the two under the other compression setting */
 	CHROMEM_ENTRY_IGNORED,    /* the library skips it */
 };
 
 struct chromem_entry {
-	const char *name; /* borrowed: until the next call on the same listing, or the listing's end
-			     for odd names */
+	/* Borrowed: until the next call on the same listing, or the listing's end for odd names. */
+	const char *name;
 	enum file_type type;
 	enum chromem_entry_class entry_class;
 	bool is_ordinary; /* of any type */
@@ -126,49 +125,54 @@ enum chromem_fault_kind {
 	CHROMEM_FAULT_ZEROS,          /* all bytes are zero */
 	CHROMEM_FAULT_TRUNCATED,      /* ends before its value does */
 	CHROMEM_FAULT_GZIP_TRUNCATED, /* deflate data end before the value does */
-	CHROMEM_FAULT_GZIP_CORRUPT,   /* header or deflate data damaged before the value is complete
-				       */
+	CHROMEM_FAULT_GZIP_CORRUPT,   /* header or deflate data damaged before the value's end */
 	CHROMEM_FAULT_GOB,            /* not valid gob */
 	CHROMEM_FAULT_SHAPE,          /* valid gob of something else */
-	CHROMEM_FAULT_TOO_LARGE, /* over CHROMEM_FILE_MAX or another named limit of ours: not looked
-				    at */
-	CHROMEM_FAULT_UNREADABLE, /* the system refused */
-	CHROMEM_FAULT_DANGLING,   /* a symbolic link to nothing */
-	CHROMEM_FAULT_NOT_A_FILE, /* FIFO, socket, device: the library would block or fail */
-	CHROMEM_FAULT_VANISHED,   /* listed, and gone when it was to be read: not damage */
-	CHROMEM_FAULT_SEALED,     /* not authentic: another key, or changed bytes */
+	CHROMEM_FAULT_TOO_LARGE,      /* over a named limit, as CHROMEM_FILE_MAX: not looked at */
+	CHROMEM_FAULT_UNREADABLE,     /* the system refused */
+	CHROMEM_FAULT_DANGLING,       /* a symbolic link to nothing */
+	CHROMEM_FAULT_NOT_A_FILE,     /* FIFO, socket, device: the library would block or fail */
+	CHROMEM_FAULT_VANISHED,       /* listed, and gone when it was to be read: not damage */
+	CHROMEM_FAULT_SEALED,         /* not authentic: another key, or changed bytes */
 };
 
 struct chromem_fault {
 	enum chromem_fault_kind kind;
 	uint64_t off;          /* in the (unpacked) gob data, or in the file for the gzip faults */
 	char detail[192];      /* ours: "need 8 bytes at offset 402, 1 left" */
-	char loader_text[192]; /* what the library prints after "couldn't read document: ", exactly
-				*/
+	char loader_text[192]; /* what the library prints after "couldn't read document: " */
 };
 
 /* What was seen that the library does not care about, or does not notice. */
 enum chromem_oddity {
-	CHROMEM_ODD_LEFTOVER = 1 << 0,  /* bytes of the message behind the end of its value */
-	CHROMEM_ODD_TRAILING = 1 << 1,  /* bytes behind the message */
-	CHROMEM_ODD_NO_END = 1 << 2,    /* value ends with its message, without an end mark */
-	CHROMEM_ODD_ZERO_TAIL = 1 << 3, /* leftover or trailing bytes are there and all zero, or
-					   text ends in NULs up to the end */
-	CHROMEM_ODD_UNKNOWN_FIELD =
-		1 << 4, /* a field the library does not know; its data are dropped */
-	CHROMEM_ODD_MISSING_FIELD =
-		1 << 5, /* the type lacks a field that the library's own always has */
-	CHROMEM_ODD_FOREIGN_TYPES =
-		1 << 6, /* valid, but not the type names or field order that the library writes */
-	CHROMEM_ODD_DUPLICATE_KEY = 1 << 7, /* a metadata key twice: the last counts */
-	CHROMEM_ODD_INEXACT_FLOAT =
-		1 << 8, /* a double that is no float32: the library did not write it */
-	CHROMEM_ODD_LONG_INTEGER = 1 << 9, /* an integer in a longer form than needed */
-	CHROMEM_ODD_IS_GZIP = 1 << 10,     /* the file is gzip data, whatever its name */
-	CHROMEM_ODD_GZIP_CHECKSUM =
-		1 << 11, /* CRC-32 or length in the trailer disagree with the data */
-	CHROMEM_ODD_GZIP_TRAILER = 1 << 12,  /* the trailer, or data after the value, is cut off */
-	CHROMEM_ODD_GZIP_TRAILING = 1 << 13, /* bytes behind the last member */
+	/* Bytes of the message behind the end of its value. */
+	CHROMEM_ODD_LEFTOVER = 1 << 0,
+	/* Bytes behind the message. */
+	CHROMEM_ODD_TRAILING = 1 << 1,
+	/* The value ends with its message, without an end mark. */
+	CHROMEM_ODD_NO_END = 1 << 2,
+	/* Leftover or trailing bytes are there and all zero, or text ends in NULs up to the end. */
+	CHROMEM_ODD_ZERO_TAIL = 1 << 3,
+	/* A field the library does not know; its data are dropped. */
+	CHROMEM_ODD_UNKNOWN_FIELD = 1 << 4,
+	/* The type lacks a field that the library's own always has. */
+	CHROMEM_ODD_MISSING_FIELD = 1 << 5,
+	/* Valid, but not the type names or field order that the library writes. */
+	CHROMEM_ODD_FOREIGN_TYPES = 1 << 6,
+	/* A metadata key twice: the last counts. */
+	CHROMEM_ODD_DUPLICATE_KEY = 1 << 7,
+	/* A double that is no float32: the library did not write it. */
+	CHROMEM_ODD_INEXACT_FLOAT = 1 << 8,
+	/* An integer in a longer form than needed. */
+	CHROMEM_ODD_LONG_INTEGER = 1 << 9,
+	/* The file is gzip data, whatever its name. */
+	CHROMEM_ODD_IS_GZIP = 1 << 10,
+	/* CRC-32 or length in the trailer disagree with the data. */
+	CHROMEM_ODD_GZIP_CHECKSUM = 1 << 11,
+	/* The trailer, or data after the value, is cut off. */
+	CHROMEM_ODD_GZIP_TRAILER = 1 << 12,
+	/* Bytes behind the last member. */
+	CHROMEM_ODD_GZIP_TRAILING = 1 << 13,
 };
 
 struct chromem_pair {
@@ -182,8 +186,8 @@ struct chromem_facts {
 	uint64_t value_end;     /* behind the last byte that the library needs */
 	uint64_t leftover;      /* bytes behind that, in the message */
 	uint64_t trailing;      /* bytes behind the message */
-	uint64_t zero_tail_off; /* with CHROMEM_ODD_ZERO_TAIL: where the zeros begin that reach to
-				   the end; the first few may belong there */
+	/* With CHROMEM_ODD_ZERO_TAIL: where the zeros begin; the first few may belong there. */
+	uint64_t zero_tail_off;
 	uint64_t inexact_floats;
 };
 
@@ -294,8 +298,7 @@ void chromem_reader_set_general(struct chromem_reader *reader, bool general_only
 /* ---- a document's vector, measured (vector.c) ---- */
 
 struct chromem_vector_stats {
-	double norm; /* Euclidean, from a sum in double precision; not finite when an element is not
-		      */
+	double norm; /* Euclidean, summed in double precision; not finite when an element is not */
 	bool has_nan;
 	bool has_inf;
 	bool is_zero;     /* every element is +0 or -0 (and there is at least one) */
@@ -485,17 +488,15 @@ struct chromem_collection {
 	uint32_t hash;
 	const struct chromem_list *list;
 	const struct chromem_meta *meta; /* NULL when there is none or it has a fault */
-	const struct chromem_fault
-		*meta_fault;   /* non-NULL when there is a metadata file that cannot be used */
+	/* Non-NULL when there is a metadata file that cannot be used. */
+	const struct chromem_fault *meta_fault;
 	struct file_info info; /* of the directory */
 };
 
 struct chromem_scan_request {
-	enum chromem_compression
-		compression; /* the setting that the application opens the store with */
-	bool decode;         /* false: list and read metadata only */
-	const char *only;    /* one entry of the store (VS_ENOENT when it is not there), or NULL for
-				all */
+	enum chromem_compression compression; /* as the application opens the store */
+	bool decode;                          /* false: list and read metadata only */
+	const char *only; /* one entry of the store (VS_ENOENT when absent), or NULL for all */
 	struct pool *pool;
 	struct vs_progress *progress; /* kept up to date when not NULL */
 };
@@ -543,8 +544,7 @@ must_check_ int chromem_find_collection(int dirfd, enum chromem_compression c, c
 /* Which setting was the store written with? Counts files of both forms, in at most the first 64
  * collections. */
 struct chromem_form {
-	enum chromem_compression
-		compression; /* of the majority; CHROMEM_PLAIN when there are none */
+	enum chromem_compression compression; /* of the majority; PLAIN when there are none */
 	uint64_t plain;
 	uint64_t gzip;
 };

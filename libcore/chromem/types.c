@@ -3,8 +3,10 @@
 /*
  * The library's Go types, which gob data are matched with:
  *
- *	type Document struct { ID string; Metadata map[string]string; Embedding []float32; Content
- *string } struct { Name string; Metadata map[string]string }
+ *	type Document struct {
+ *		ID string; Metadata map[string]string; Embedding []float32; Content string
+ *	}
+ *	struct { Name string; Metadata map[string]string }
  */
 
 #include "chromem/read.h"

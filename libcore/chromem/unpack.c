@@ -9,9 +9,9 @@
  *		  deflate crc32:4 size:4
  *
  * Only the first two bytes decide whether a file is read so. The library takes what it needs for
- *the value and looks no further. Hence two ways: where all is well, one call of libdeflate; where
- *it is not, everything up to the damage and the error that the library would meet there, which
- *counts only if the value is not complete by then.
+ * the value and looks no further. Hence two ways: where all is well, one call of libdeflate; where
+ * it is not, everything up to the damage and the error that the library would meet there, which
+ * counts only if the value is not complete by then.
  */
 
 #include "chromem/read.h"

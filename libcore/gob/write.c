@@ -3,11 +3,13 @@
 /*
  * What Go's encoding/gob sends, appended to a buffer
  *
- *	unsigned   below 128: one byte; else 256 - n, then n bytes, big endian, none of them
- *needless signed     unsigned; i << 1, or ~i << 1 | 1 below zero float      the 8 bytes of the
- *double in reverse order, as an unsigned string     length, bytes struct     (step to the next
- *field, value)* 0 message    length, bytes type       message: -number, then a struct with one
- *field: what kind of type it is
+ *	unsigned   below 128: one byte; else 256 - n, then n bytes, big endian, none needless
+ *	signed     unsigned; i << 1, or ~i << 1 | 1 below zero
+ *	float      the 8 bytes of the double in reverse order, as an unsigned
+ *	string     length, bytes
+ *	struct     (step to the next field, value)* 0
+ *	message    length, bytes
+ *	type       message: -number, then a struct with one field: what kind of type it is
  */
 
 #include "gob/gob-write.h"

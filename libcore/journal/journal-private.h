@@ -26,9 +26,9 @@ enum node_kind {
 struct node {
 	enum node_kind kind;
 	uint32_t mode;
-	int64_t modified_ns;  /* kept to be given back, never compared */
-	struct digest digest; /* of a file's bytes; of a directory's whole tree: names, kinds,
-				 modes, contents */
+	int64_t modified_ns; /* kept to be given back, never compared */
+	/* Of a file's bytes; of a directory's whole tree: names, kinds, modes, contents. */
+	struct digest digest;
 };
 
 bool node_equal(const struct node *a, const struct node *b);
@@ -82,8 +82,8 @@ struct journal {
 	char *header_line;
 	struct step *steps;
 	size_t count, cap;
-	struct path_index
-		paths; /* while it is built: what the steps so far concern, by exact name */
+	/* While it is built: what the steps so far concern, by exact name. */
+	struct path_index paths;
 	enum run_state state;
 	bool is_taking_back;
 	bool is_prepared;

@@ -6,24 +6,24 @@
  *
  * A run is a directory in the state directory:
  *
- *	journal/<run>/run.jsonl	   what is to happen, one step a line, then what became of it
- *	journal/<run>/<n>.new	   content that step n will put in place
- *	journal/<run>/<n>.old	   content that step n replaces or removes
+ *	journal/<run>/run.jsonl	what is to happen, one step a line, then what became of it
+ *	journal/<run>/<n>.new	content that step n will put in place
+ *	journal/<run>/<n>.old	content that step n replaces or removes
  *
  * The order of events, each made durable before the next:
  *  1. stage: new contents and copies of the old ones are written and synced, every step with the
- *state it expects to find and will leave (absent, or size and SHA-256; for directories a digest
- *over their whole tree);
+ *     state it expects to find and will leave (absent, or size and SHA-256; for directories a
+ *     digest over their whole tree);
  *  2. prepared: run.jsonl gets its name by a rename. Before this instant the run does not exist and
- *its leftovers are removed; from it on the run will be finished, or taken back;
- *  3. apply: each step first looks whether the store is in the state before it, or already after it
- *(it may be repeated after a kill); anything else stops the run and takes it back;
+ *     its leftovers are removed; from it on the run will be finished, or taken back;
+ *  3. apply: each step first looks whether the store is in the state before it, or already after
+ *     it (it may be repeated after a kill); anything else stops the run and takes it back;
  *  4. done: a last record. Runs stay, so that undo can take them back; journal_prune() removes old
- *ones.
+ *     ones.
  *
  * A step is one rename, exchange, mkdir, rmdir, chmod, or replace of a file, so the store never
- *shows half of one. Paths are relative to the store, never absolute, never with "..", and no part
- *may be a symbolic link.
+ * shows half of one. Paths are relative to the store, never absolute, never with "..", and no part
+ * may be a symbolic link.
  */
 
 #include "file/file.h"
@@ -45,8 +45,8 @@ enum run_state {
 	RUN_TAKEN_BACK, /* failed and reverted, or undone */
 };
 
-struct journal; /* a run under construction or under way; owned, freed with journal_freep(), which
-		   never applies */
+/* A run under construction or under way; owned, freed with journal_freep(), which never applies. */
+struct journal;
 
 struct journal_header {
 	const char *command;     /* "recover-metadata" */

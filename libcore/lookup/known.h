@@ -8,8 +8,8 @@
  * collections (reading commands write nothing). They name a collection whose metadata
  * file is lost later. The file is `known-names.jsonl` in the state directory, one object a line:
  *
- *	{"schema":1,"hash":"e9f85bf6","name":"contextd_memories","first_seen":"2026-01-22T14:03:09Z",
- *	 "source":"verify"}
+ *	{"schema":1,"hash":"e9f85bf6","name":"contextd_memories",
+ *	 "first_seen":"2026-01-22T14:03:09Z","source":"verify"}
  *
  * A name that is no plain text is kept as "name_hex", its bytes in hex, instead. Lines are only
  * ever added. One that cannot be read, as a crash may leave it, is passed over. Part of the room's

@@ -2,12 +2,12 @@
 
 /*
  * Metadata backups: every collection's name and metadata map in one small file, kept outside the
- *store.
+ * store.
  *
  *	<state>/metadata/<YYYYMMDDTHHMMSSZ>.json
  *
  * What the outage lost was 94 bytes. An hourly copy of all such bytes costs next to nothing and is
- *the first thing that recovery asks.
+ * the first thing that recovery asks.
  */
 
 #include "chromem/chromem.h"

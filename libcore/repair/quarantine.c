@@ -3,14 +3,13 @@
 /*
  * Quarantine: set aside instead of deleted.
  *
- *	<store>/.quarantine/<collection>.<YYYYMMDDTHHMMSSZ>[.n]/	what was moved
- *	<store>/.quarantine/<the same>.json				why, with a digest of every
- *file
+ *	<store>/.quarantine/<collection>.<UTC time>[.n]/	what was moved
+ *	<store>/.quarantine/<the same>.json		why, with a digest of every file
  *
  * It lies inside the store, because a move across file systems would not be one step. No loader
- *sees it: files are only ever put into the directories of items, so `.quarantine` itself never
- *holds a *.gob that would make it a collection. The second time the same collection is set aside,
- *both stay.
+ * sees it: files are only ever put into the directories of items, so `.quarantine` itself never
+ * holds a *.gob that would make it a collection. The second time the same collection is set aside,
+ * both stay.
  */
 
 #include "chromem/chromem.h"

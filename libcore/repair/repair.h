@@ -4,12 +4,12 @@
 /*
  * repair: the one way to change a store
  *
- *	findings or a request -> plan -> shown by --dry-run -> confirmed -> journal -> applied ->
- *verified -> audited
+ *	findings or a request -> plan -> shown by --dry-run -> confirmed -> journal -> applied
+ *	-> verified -> audited
  *
  * A planner is pure: it reads the store and makes a plan, a list of reversible actions. The same
- *plan is printed, stored as a file, and applied. A new writing command adds a planner (recover.c,
- *quarantine.c, fixes.c), never a new way to write: session_apply() is the only one.
+ * plan is printed, stored as a file, and applied. A new writing command adds a planner (recover.c,
+ * quarantine.c, fixes.c), never a new way to write: session_apply() is the only one.
  */
 
 #include "audit/audit.h"
@@ -35,12 +35,11 @@ const char *loss_name(enum loss loss); /* "nothing", "index", "documents" */
 /* One reversible step of a plan, with what a person needs to judge it. */
 struct action {
 	enum step_kind kind;
-	char *what;   /* "write-metadata", "quarantine-document", "make-directory": for people and
-			 scripts */
-	char *path;   /* relative to the store */
-	char *to;     /* MOVE and EXCHANGE */
-	char *detail; /* one sentence; NULL for steps that only serve another */
-	char *reason; /* the problem code that asked for it; NULL when a person did */
+	char *what;       /* for people and scripts: "write-metadata", "quarantine-document", ... */
+	char *path;       /* relative to the store */
+	char *to;         /* MOVE and EXCHANGE */
+	char *detail;     /* one sentence; NULL for steps that only serve another */
+	char *reason;     /* the problem code that asked for it; NULL when a person did */
 	char *collection; /* directory; NULL when it concerns no collection */
 	enum loss loss;
 	uint32_t mode;      /* WRITE, MKDIR, MODE */
@@ -265,9 +264,8 @@ must_check_ int plan_recover(struct plan *plan, const struct store *store,
 struct backup_result {
 	char file[64];        /* in the state directory */
 	uint64_t collections; /* whose name and metadata it holds */
-	uint64_t without;     /* that have documents and no readable metadata: they are in older
-				 backups, if anywhere */
-	uint64_t removed;     /* older backups beyond those to keep */
+	uint64_t without; /* with documents and no readable metadata: in older ones, if at all */
+	uint64_t removed; /* older backups beyond those to keep */
 };
 
 /* Write one, and remove the oldest beyond the newest @keep. The caller holds the lock of the state

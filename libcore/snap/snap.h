@@ -18,8 +18,8 @@
  * An archive is a plain tar in gzip members, each at most a few MB unpacked; tar, gzip and
  * sha256sum read it. Nothing in it carries the time or the user of its making, so equal files
  * make equal archives. The manifest ends with the digest of its own text, carries the digest of the
- *list, and the list that of each file; the manifest carries those of the archives. So every byte is
- *covered.
+ * list, and the list that of each file; the manifest carries those of the archives. So every byte
+ * is covered.
  *
  * Everything is written under a temporary name, synced, read back, and renamed; the manifest comes
  * last. Killed at any instant, there is the snapshot or there is not; what a kill left over is
@@ -59,16 +59,14 @@ const char *snap_status_name(enum snap_status status); /* "created", ... */
 
 /* One file of the store. */
 struct snap_member {
-	char *path; /* relative to the store, never absolute, no "..", no symbolic link on the way
-		     */
+	char *path; /* relative to the store, no "..", no symbolic link on the way */
 	uint64_t size;
 	uint64_t inode;
 	int64_t modified_ns;
-	uint32_t mode;        /* permission bits */
-	uint32_t archive;     /* index in manifest->archives */
-	uint32_t collection;  /* index in manifest->collections; UINT32_MAX: of none */
-	uint32_t batch;       /* of a document: its number in write order / SNAP_BATCH_LEN, else
-				 SNAP_NO_BATCH */
+	uint32_t mode;       /* permission bits */
+	uint32_t archive;    /* index in manifest->archives */
+	uint32_t collection; /* index in manifest->collections; UINT32_MAX: of none */
+	uint32_t batch; /* document's number in write order / SNAP_BATCH_LEN, or SNAP_NO_BATCH */
 	struct digest digest; /* of its bytes */
 };
 
@@ -255,8 +253,7 @@ enum snap_check {
 	SNAP_CHECK_MANIFEST, /* manifest and list: text, digests, roots, sums */
 	SNAP_CHECK_ARCHIVE,  /* every archive that is needed is there, with its size */
 	SNAP_CHECK_CHECKSUM, /* and its digest */
-	SNAP_CHECK_READABLE, /* unpacks, and holds what the list says, nothing else, with the right
-				digests */
+	SNAP_CHECK_READABLE, /* unpacks; holds what the list says and no more, digests right */
 	SNAP_CHECK_COUNT_,
 };
 
@@ -320,15 +317,15 @@ must_check_ int snap_compare(const struct snap_manifest *m, const struct store *
 struct snap_policy {
 	uint64_t days; /* keep what is younger; 0: no such rule. The same for the others. */
 	uint64_t last; /* newest that many */
-	uint64_t hourly, daily, weekly,
-		monthly; /* the newest of that many hours, days, ... (UTC) */
+	/* The newest of that many hours, days, ... (UTC). */
+	uint64_t hourly, daily, weekly, monthly;
 };
 
 struct snap_decision {
 	const struct snap_entry *entry; /* borrowed from the list */
 	bool keep;
-	char reason[160]; /* "newest of 2026-01-22", "last good one", "holds files of snapshot_..."
-			   */
+	/* "newest of 2026-01-22", "last good one", "holds files of snapshot_...". */
+	char reason[160];
 };
 
 /*

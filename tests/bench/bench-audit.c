@@ -7,7 +7,7 @@
  * alone, then with every seal checked; and to list its newest records. The best of three rounds
  * counts. The log is written below TMPDIR first and read from the page cache, so this is processor
  * time, not that of a disk. Ends with 1 when anything is found in the log, or when a byte changed
- *in its middle is not.
+ * in its middle is not.
  */
 
 #include "kit/auditlog.h"

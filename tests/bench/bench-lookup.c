@@ -5,9 +5,8 @@
  * wanted, against libcrypto asked for one digest at a time.
  *
  * All ways try the same names; libcrypto through SHA256() and through a context that is kept.
- * Rounds alternate
- * and the best round of each counts, so that a busy machine slows all alike. Ends with 1 when a
- * search misses the name that is there.
+ * Rounds alternate and the best round of each counts, so that a busy machine slows all alike.
+ * Ends with 1 when a search misses the name that is there.
  */
 
 #include "lookup/lookup.h"

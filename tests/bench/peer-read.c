@@ -120,7 +120,7 @@ static void store_open(struct store *s, const char *path)
 	if (len < 0)
 		die(path);
 	free(listing);
-	/* The root stays open: a gap in the table would keep new descriptors from being consecutive. */
+	/* The root stays open: with a gap in the table new descriptors were not consecutive. */
 }
 
 /* Fill the listing with the next names. Returns its length, 0 when there are none left. */

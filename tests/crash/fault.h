@@ -16,8 +16,7 @@ enum fault_mode {
 	FAULT_EIO,
 	FAULT_ENOSPC,          /* writes put half of their bytes first */
 	FAULT_KILL,            /* the process ends before the call */
-	FAULT_KILL_AFTER_HALF, /* writes put half of their bytes, then the process ends; other
-				  calls: as KILL */
+	FAULT_KILL_AFTER_HALF, /* as KILL, but a write puts half of its bytes first */
 	FAULT_MODES_,
 };
 

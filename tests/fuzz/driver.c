@@ -5,7 +5,7 @@
  *
  * Runs a fuzz target over files that were kept, in any compiler's build: what once broke a decoder
  * stays fixed, and what it understands stays understood. Speaks TAP, a case per file. Where
- *libFuzzer drives the target, this is left out.
+ * libFuzzer drives the target, this is left out.
  */
 
 #include <dirent.h>

@@ -2,7 +2,7 @@
 
 /*
  * The reader and Go's decoder on every truncation and every single-bit flip of a file: both load
- *it, with the same content, or both refuse it, with the same text. Go's side is what tests/peers
+ * it, with the same content, or both refuse it, with the same text. Go's side is what tests/peers
  * prints, one line for each damaged variant; here the same lines are made and compared.
  *
  *	test-go-agrees GOBCHECK doc|meta|export FILE [doc|meta|export FILE]...
