@@ -250,12 +250,13 @@ must_check_ int chromem_reader_meta(struct chromem_reader *reader, int dirfd, co
 				    struct vs_err *err);
 
 /*
- * The same for an entry of a listing, whose type is known: the quickest way. Fills in the mode of
- * @entry when the file could be opened.
+ * The same for an entry of a listing, whose type is known: the quickest way. @flags are 0 or
+ * FILE_NO_ATIME. Fills in the mode of @entry when the file could be opened.
  */
 must_check_ int chromem_reader_entry(struct chromem_reader *reader, int dirfd,
-				     struct chromem_entry *entry, struct chromem_doc *out,
-				     struct chromem_fault *fault, struct vs_err *err);
+				     enum file_flags flags, struct chromem_entry *entry,
+				     struct chromem_doc *out, struct chromem_fault *fault,
+				     struct vs_err *err);
 
 /* The same for bytes in memory (@bytes as on disk: plain or gzip). */
 must_check_ int chromem_decode_doc(struct chromem_reader *reader, struct slice bytes,

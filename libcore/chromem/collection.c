@@ -137,6 +137,8 @@ int collection_open(struct collection *out, int dirfd, const char *name, enum ch
 		r = chromem_list_load(&out->list, out->dirfd, c, err);
 	if (r < 0)
 		return directory_fault(&out->fault, err);
+	if (file_is_own(&shown->info))
+		out->atime = FILE_NO_ATIME;
 	out->weight = chromem_list_count(out->list) * sizeof(uint32_t);
 	shown->dir = name;
 	shown->dirfd = out->dirfd;
@@ -170,7 +172,7 @@ static void read_one_ahead(struct collection *collection, size_t index,
 	chromem_list_at(collection->list, index, scratch, &entry);
 	if (entry.entry_class != CHROMEM_ENTRY_DOCUMENT || entry.type != FILE_REGULAR)
 		return;
-	if (file_read_info_at(collection->dirfd, entry.name, FILE_SEEN_REGULAR,
+	if (file_read_info_at(collection->dirfd, entry.name, FILE_SEEN_REGULAR | collection->atime,
 			      AHEAD_BYTES - bytes->len, &reader->file, &info, &ignored) != 0)
 		return;
 	collection->ahead[collection->ahead_count++] = (struct ahead){

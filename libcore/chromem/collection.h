@@ -26,6 +26,7 @@ struct ahead {
 struct collection {
 	struct chromem_collection shown; /* what visitors get */
 	int dirfd;
+	enum file_flags atime; /* FILE_NO_ATIME where the directory is our own, and so its files */
 	struct chromem_list *list;
 	struct chromem_meta meta;
 	struct chromem_fault fault; /* of the directory when it was not opened, else of metadata */

@@ -132,12 +132,15 @@ int chromem_reader_doc(struct chromem_reader *reader, int dirfd, const char *nam
 	return chromem_decode_doc(reader, buf_slice(&reader->file), out, fault, err);
 }
 
-int chromem_reader_entry(struct chromem_reader *reader, int dirfd, struct chromem_entry *entry,
-			 struct chromem_doc *out, struct chromem_fault *fault, struct vs_err *err)
+int chromem_reader_entry(struct chromem_reader *reader, int dirfd, enum file_flags flags,
+			 struct chromem_entry *entry, struct chromem_doc *out,
+			 struct chromem_fault *fault, struct vs_err *err)
 {
-	enum file_flags flags = entry->type == FILE_REGULAR ? FILE_SEEN_REGULAR : FILE_FOLLOW;
-	int ret = reader_load(reader, dirfd, entry->name, flags, fault, err);
+	int ret;
 
+	if (entry->type == FILE_REGULAR)
+		flags |= FILE_SEEN_REGULAR;
+	ret = reader_load(reader, dirfd, entry->name, flags, fault, err);
 	if (ret != 0)
 		return ret;
 	entry->has_mode = true;

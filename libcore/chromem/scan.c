@@ -156,7 +156,7 @@ static int read_document(const struct scan *scan, unsigned worker, size_t index,
 					  slice_of(c->ahead_bytes.ptr + ahead->off, ahead->len),
 					  doc, fault, err);
 	}
-	r = chromem_reader_entry(reader, c->dirfd, entry, doc, fault, err);
+	r = chromem_reader_entry(reader, c->dirfd, c->atime, entry, doc, fault, err);
 	*size = chromem_reader_file_size(reader);
 	return r;
 }

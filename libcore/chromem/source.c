@@ -246,7 +246,7 @@ static int visit_doc(struct chromem_source *s, const struct collection *c, size_
 	if (index >= chromem_list_count(c->list))
 		return changed(err, c->shown.dir, "");
 	chromem_list_at(c->list, index, scratch, &entry);
-	r = chromem_reader_entry(s->reader, c->dirfd, &entry, &doc, &fault, err);
+	r = chromem_reader_entry(s->reader, c->dirfd, c->atime, &entry, &doc, &fault, err);
 	if (r < 0)
 		return vs_err_in(err, "%s", c->shown.dir);
 	if (r > 0 || !slice_eq(doc.id, id))

@@ -42,6 +42,12 @@ enum file_flags {
 	 * still told apart, and a FIFO still not read.
 	 */
 	FILE_SEEN_REGULAR = 2,
+	/*
+	 * Leave the access time alone. Only its owner and root may ask for that: of a file of
+	 * somebody else it is left alone as far as the system does so by itself, and asking costs a
+	 * system call, so see file_is_own() first.
+	 */
+	FILE_NO_ATIME = 4,
 };
 
 /*
@@ -69,6 +75,9 @@ must_check_ int file_list(int dirfd,
 must_check_ int file_stat_at(int dirfd, const char *name, enum file_flags flags,
 			     struct file_info *out, struct vs_err *err);
 must_check_ int file_stat_fd(int fd, struct file_info *out, struct vs_err *err);
+
+/* Does it belong to the user that this process runs as? */
+bool file_is_own(const struct file_info *info);
 
 /*
  * Read a whole regular file into @out, replacing its content; its memory is kept, and is where a

@@ -169,8 +169,14 @@ static int open_regular(int dirfd, const char *name, enum file_flags flags, int 
 		if (info.type != FILE_REGULAR)
 			return 1;
 	}
+	if (flags & FILE_NO_ATIME)
+		how |= O_NOATIME;
 	do {
 		*fd = openat(dirfd, name, how);
+		if (*fd < 0 && errno == EPERM && (how & O_NOATIME)) {
+			how &= ~O_NOATIME;
+			errno = EINTR;
+		}
 	} while (*fd < 0 && errno == EINTR);
 	return *fd < 0 ? explain_open(dirfd, name, flags, type, err) : 0;
 }

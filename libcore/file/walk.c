@@ -157,6 +157,11 @@ int file_stat_at(int dirfd, const char *name, enum file_flags flags, struct file
 	return look(dirfd, name, flags & FILE_NO_FOLLOW ? AT_SYMLINK_NOFOLLOW : 0, out, err);
 }
 
+bool file_is_own(const struct file_info *info)
+{
+	return info->owner == geteuid();
+}
+
 int file_stat_fd(int fd, struct file_info *out, struct vs_err *err)
 {
 	return look(fd, "", AT_EMPTY_PATH, out, err);
