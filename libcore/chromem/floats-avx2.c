@@ -9,9 +9,11 @@
  * the next begins with fb or fc, a pair of bytes that seldom occurs elsewhere. All such places are
  * taken for beginnings, and then checked: moved on by the lengths that stand there, they have to
  * give each other. Up to the first place where they do not, and but for the last element, whose end
- * is not known, the elements are what they seem; from there a few are decoded the slow way.
+ * is not known, the elements are what they seem. Where there are too few of them, some are decoded
+ * the slow way.
  *
- * Then only the lengths are needed, a bit for each element.
+ * Then only the lengths are needed, a bit for each element, four of which choose how the bytes of
+ * four elements are put in place.
  */
 
 #include "chromem/floats.h"
@@ -108,28 +110,52 @@ FLOATS_FN static inline size_t find_elements(const unsigned char *p, size_t len,
 #define FIVE(at) NONE, NONE, NONE, (at), (at) + 1, (at) + 2, (at) + 3, (at) + 4
 #define FOUR(at) NONE, NONE, NONE, NONE, (at), (at) + 1, (at) + 2, (at) + 3
 
-/* Where the bytes of two elements are, by their kinds. */
-static const signed char spread[4][16] __attribute__((aligned(16))) = {
-	{ FOUR(1), FOUR(6) },
-	{ FIVE(1), FOUR(7) },
-	{ FOUR(1), FIVE(6) },
-	{ FIVE(1), FIVE(7) },
+/* Where the bytes of two elements are, by their kinds, and how many both take. */
+#define PAIR_0 FOUR(1), FOUR(6)
+#define PAIR_1 FIVE(1), FOUR(7)
+#define PAIR_2 FOUR(1), FIVE(6)
+#define PAIR_3 FIVE(1), FIVE(7)
+#define LEN_0 10
+#define LEN_1 11
+#define LEN_2 11
+#define LEN_3 12
+
+/* Of a step: two elements, and two more that begin behind them. */
+struct step {
+	signed char order[32];
 };
-static const unsigned char pair_len[4] = { 10, 11, 11, 12 };
+#define STEP_OF(first, second)                                                                     \
+	{                                                                                          \
+		{                                                                                  \
+			PAIR_##first, PAIR_##second                                                \
+		}                                                                                  \
+	}
+static const struct step steps[16] __attribute__((aligned(32))) = {
+	STEP_OF(0, 0), STEP_OF(1, 0), STEP_OF(2, 0), STEP_OF(3, 0), STEP_OF(0, 1), STEP_OF(1, 1),
+	STEP_OF(2, 1), STEP_OF(3, 1), STEP_OF(0, 2), STEP_OF(1, 2), STEP_OF(2, 2), STEP_OF(3, 2),
+	STEP_OF(0, 3), STEP_OF(1, 3), STEP_OF(2, 3), STEP_OF(3, 3),
+};
+static const unsigned char pair_len[4] = { LEN_0, LEN_1, LEN_2, LEN_3 };
+static const unsigned char step_len[16] = {
+#define LENS_OF(second) LEN_0 + (second), LEN_1 + (second), LEN_2 + (second), LEN_3 + (second)
+	LENS_OF(LEN_0),
+	LENS_OF(LEN_1),
+	LENS_OF(LEN_2),
+	LENS_OF(LEN_3),
+};
 
 FLOATS_FN static inline const unsigned char *decode_step(const unsigned char *p, unsigned kinds,
 							 float *out)
 {
-	unsigned first = kinds & 3, second = kinds >> 2 & 3;
-	const unsigned char *next = p + pair_len[first];
+	const unsigned char *next = p + pair_len[kinds & 3];
 	__m256i bytes, order;
 
-	bytes = _mm256_set_m128i(_mm_loadu_si128((const __m128i_u *)next),
-				 _mm_loadu_si128((const __m128i_u *)p));
-	order = _mm256_set_m128i(_mm_load_si128((const __m128i *)spread[second]),
-				 _mm_load_si128((const __m128i *)spread[first]));
+	order = _mm256_load_si256((const __m256i *)&steps[kinds]);
+	bytes = _mm256_inserti128_si256(
+		_mm256_castsi128_si256(_mm_loadu_si128((const __m128i_u *)p)),
+		_mm_loadu_si128((const __m128i_u *)next), 1);
 	_mm_storeu_ps(out, _mm256_cvtpd_ps(_mm256_castsi256_pd(_mm256_shuffle_epi8(bytes, order))));
-	return next + pair_len[second];
+	return p + step_len[kinds];
 }
 
 FLOATS_FN const unsigned char *floats_decode_avx2(const unsigned char *p, const unsigned char *end,
@@ -141,11 +167,14 @@ FLOATS_FN const unsigned char *floats_decode_avx2(const unsigned char *p, const 
 	while (p && count >= SLOW_STEP && end - p > WORD + REACH) {
 		found = find_elements(p, (size_t)(end - p) - REACH, kinds);
 		found = VS_MIN(found, count);
-		for (size_t i = 0; i + STEP <= found; i += STEP) {
-			p = decode_step(p, kinds[i / 8] >> (i % 8), out);
-			out += STEP;
-			count -= STEP;
+		for (size_t i = 0; i + 2 * STEP <= found; i += 2 * STEP) {
+			p = decode_step(p, kinds[i / 8] & 15u, out);
+			p = decode_step(p, kinds[i / 8] >> STEP, out + STEP);
+			out += 2 * STEP;
+			count -= 2 * STEP;
 		}
+		if (found >= 2 * STEP)
+			continue;
 		slow = VS_MIN(count, (size_t)SLOW_STEP);
 		p = floats_decode_portable(p, end, out, slow);
 		out += slow;
