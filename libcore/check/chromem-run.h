@@ -62,6 +62,7 @@ enum tally {
 	TALLY_TEXT_VALID,
 	TALLY_TEXT_INVALID,
 	TALLY_UNREAD, /* documents of which nothing is known */
+	TALLY_MODES,  /* documents whose mode is wrong, among those that were asked */
 	TALLY_COUNT_
 };
 

@@ -86,8 +86,6 @@ struct chromem_entry {
 	enum chromem_entry_class entry_class;
 	bool is_ordinary; /* of any type */
 	uint32_t key;     /* value of the hex digits when ordinary */
-	bool has_mode;    /* a scan has opened the file */
-	uint32_t mode;    /* its permission bits */
 };
 
 struct chromem_list; /* opaque; read only once loaded, then safe to share between threads */
@@ -251,10 +249,10 @@ must_check_ int chromem_reader_meta(struct chromem_reader *reader, int dirfd, co
 
 /*
  * The same for an entry of a listing, whose type is known: the quickest way. @flags are 0 or
- * FILE_NO_ATIME. Fills in the mode of @entry when the file could be opened.
+ * FILE_NO_ATIME.
  */
 must_check_ int chromem_reader_entry(struct chromem_reader *reader, int dirfd,
-				     enum file_flags flags, struct chromem_entry *entry,
+				     enum file_flags flags, const struct chromem_entry *entry,
 				     struct chromem_doc *out, struct chromem_fault *fault,
 				     struct vs_err *err);
 

@@ -165,21 +165,19 @@ static void read_one_ahead(struct collection *collection, size_t index,
 {
 	struct buf *bytes = &collection->ahead_bytes;
 	struct chromem_entry entry;
-	struct file_info info;
 	struct vs_err ignored;
 	char scratch[32];
 
 	chromem_list_at(collection->list, index, scratch, &entry);
 	if (entry.entry_class != CHROMEM_ENTRY_DOCUMENT || entry.type != FILE_REGULAR)
 		return;
-	if (file_read_info_at(collection->dirfd, entry.name, FILE_SEEN_REGULAR | collection->atime,
-			      AHEAD_BYTES - bytes->len, &reader->file, &info, &ignored) != 0)
+	if (file_read_at(collection->dirfd, entry.name, FILE_SEEN_REGULAR | collection->atime,
+			 AHEAD_BYTES - bytes->len, &reader->file, NULL, &ignored) != 0)
 		return;
 	collection->ahead[collection->ahead_count++] = (struct ahead){
 		.index = index,
 		.off = bytes->len,
 		.len = reader->file.len,
-		.mode = info.mode,
 	};
 	buf_append(bytes, reader->file.ptr, reader->file.len);
 }

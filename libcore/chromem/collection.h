@@ -20,7 +20,6 @@
 struct ahead {
 	size_t index; /* of its entry */
 	size_t off, len;
-	uint32_t mode;
 };
 
 struct collection {

@@ -355,7 +355,6 @@ void chromem_list_at(const struct chromem_list *list, size_t index, char scratch
 	uint32_t key;
 
 	assert(index < chromem_list_count(list));
-	out->has_mode = false;
 	if (odd < list->odd.count && list->rank[odd] == index) {
 		out->name = names_at(&list->odd, odd);
 		out->type = list->odd.row[odd].type;

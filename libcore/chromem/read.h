@@ -88,7 +88,6 @@ struct plan {
 struct chromem_reader {
 	bool general_only;
 	uint64_t file_size;
-	uint32_t file_mode;
 	struct buf file;
 	struct unpacker unpacker;
 	struct gob_reader gob;

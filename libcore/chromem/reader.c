@@ -93,25 +93,24 @@ static void fault_of_open(int dirfd, const char *name, int status, const struct 
 int reader_load(struct chromem_reader *reader, int dirfd, const char *name, enum file_flags flags,
 		struct chromem_fault *fault, struct vs_err *err)
 {
-	struct file_info info;
+	enum file_type type;
 	struct vs_err cause;
 	int ret;
 
 	*fault = (struct chromem_fault){ 0 };
 	reader->file_size = 0;
-	ret = file_read_info_at(dirfd, name, flags, reader->unpacker.limit, &reader->file, &info,
-				&cause);
+	ret = file_read_at(dirfd, name, flags, reader->unpacker.limit, &reader->file, &type,
+			   &cause);
 	if (ret == 0) {
 		reader->file_size = reader->file.len;
-		reader->file_mode = info.mode;
 		return 0;
 	}
 	if (ret == 1) {
 		fault->kind = CHROMEM_FAULT_NOT_A_FILE;
 		snprintf(fault->detail, sizeof(fault->detail), "not a regular file but a %s",
-			 info.type == FILE_DIRECTORY ? "directory"
-			 : info.type == FILE_FIFO    ? "pipe"
-						     : "socket or device");
+			 type == FILE_DIRECTORY ? "directory"
+			 : type == FILE_FIFO    ? "pipe"
+						: "socket or device");
 		return 1;
 	}
 	if (ret == VS_ENOMEM || cause.sysno == EMFILE || cause.sysno == ENFILE) {
@@ -133,7 +132,7 @@ int chromem_reader_doc(struct chromem_reader *reader, int dirfd, const char *nam
 }
 
 int chromem_reader_entry(struct chromem_reader *reader, int dirfd, enum file_flags flags,
-			 struct chromem_entry *entry, struct chromem_doc *out,
+			 const struct chromem_entry *entry, struct chromem_doc *out,
 			 struct chromem_fault *fault, struct vs_err *err)
 {
 	int ret;
@@ -143,8 +142,6 @@ int chromem_reader_entry(struct chromem_reader *reader, int dirfd, enum file_fla
 	ret = reader_load(reader, dirfd, entry->name, flags, fault, err);
 	if (ret != 0)
 		return ret;
-	entry->has_mode = true;
-	entry->mode = reader->file_mode;
 	return chromem_decode_doc(reader, buf_slice(&reader->file), out, fault, err);
 }
 

@@ -140,7 +140,7 @@ static void fail(struct scan *scan, const struct vs_err *err)
 }
 
 static int read_document(const struct scan *scan, unsigned worker, size_t index,
-			 struct chromem_entry *entry, struct chromem_doc *doc,
+			 const struct chromem_entry *entry, struct chromem_doc *doc,
 			 struct chromem_fault *fault, uint64_t *size, struct vs_err *err)
 {
 	const struct collection *c = scan->collection;
@@ -149,8 +149,6 @@ static int read_document(const struct scan *scan, unsigned worker, size_t index,
 	int r;
 
 	if (ahead) {
-		entry->has_mode = true;
-		entry->mode = ahead->mode;
 		*size = ahead->len;
 		return chromem_decode_doc(reader,
 					  slice_of(c->ahead_bytes.ptr + ahead->off, ahead->len),

@@ -398,6 +398,37 @@ Test(structure, mode_world_writable)
 	}
 }
 
+/* Of 600 documents about 38 are asked for their mode, unless one of them is wrong. */
+Test(structure, modes_of_a_large_collection)
+{
+	cleanup_(kit_dir_freep) struct kit_dir *dir = kit_healthy(CHROMEM_PLAIN);
+	cleanup_(kit_result_freep) struct kit_result *r = NULL;
+	size_t alone = 0;
+
+	for (unsigned i = 0; i < 600; i++) {
+		struct kit_doc doc;
+
+		kit_doc(&doc, "notes", 1000 + i);
+		kit_add_doc(dir, CHROMEM_PLAIN, "notes", &doc.doc);
+	}
+	for (unsigned i = 0; i < 64 && alone < 32; i++) {
+		cleanup_(vs_freep) char *path = kit_doc_path(CHROMEM_PLAIN, "notes", 1000 + i);
+
+		kit_chmod(dir, path, 0666);
+		r = kit_check_dir(dir, CHECK_FULL);
+		if (r->count > 0)
+			break;
+		alone++;
+		kit_result_freep(&r);
+		r = kit_check_dir(dir, CHECK_DEEP);
+		kit_expect_only(r, "chromem-mode-world-writable", alone);
+		kit_result_freep(&r);
+	}
+	cr_assert_gt(alone, 0, "asked for all");
+	cr_assert_not_null(r, "asked for none");
+	kit_expect_only(r, "chromem-mode-world-writable", alone + 1);
+}
+
 Test(structure, mode_read_only)
 {
 	cleanup_(kit_dir_freep) struct kit_dir *dir = kit_healthy(CHROMEM_PLAIN);
