@@ -9,6 +9,30 @@ static void note(void *ctx, const char *text)
 	app_note(ctx, "%s", text);
 }
 
+/* What an action says and what was left decide, not how the output looks. */
+static int exit_status(const struct change *c, const struct check_summary *after)
+{
+	if (!c->corrects)
+		return c->minds_leftovers && c->plan.leftover_count > 0 ? EXIT_PROBLEMS
+									: EXIT_CLEAN;
+	if (c->plan.leftover_count > 0 || (after && after->errors > 0))
+		return EXIT_PROBLEMS;
+	return c->plan.count > 0 ? EXIT_CORRECTED : EXIT_CLEAN;
+}
+
+static int status_for_record(void *ctx, const struct check_summary *after)
+{
+	return exit_status(ctx, after);
+}
+
+/* Nothing was begun: the audit log has that as well. */
+static void refused(void *ctx, int status, const char *text)
+{
+	struct change *c = ctx;
+
+	session_refused(c->session, status, text);
+}
+
 int change_open(struct change *c, struct app *app, const struct change_opts *opts,
 		const char *store_path)
 {
@@ -22,6 +46,8 @@ int change_open(struct change *c, struct app *app, const struct change_opts *opt
 		.clock = app->clock,
 		.note = note,
 		.note_ctx = app,
+		.exit_status = status_for_record,
+		.exit_ctx = c,
 	};
 	struct vs_err err = { 0 };
 
@@ -37,6 +63,8 @@ int change_open(struct change *c, struct app *app, const struct change_opts *opt
 	}
 	if (session_open(&c->session, c->store, &session, &err) < 0)
 		return app_error(app, &err);
+	app->failed = refused;
+	app->failed_ctx = c;
 	c->plan.command = vs_strdup(app->command_words);
 	c->check.level = CHECK_FULL;
 	c->check.jobs = app_jobs(app);
@@ -45,6 +73,8 @@ int change_open(struct change *c, struct app *app, const struct change_opts *opt
 
 void change_fini(struct change *c)
 {
+	if (c->app && c->app->failed_ctx == c)
+		c->app->failed = NULL;
 	plan_fini(&c->plan);
 	session_closep(&c->session);
 	store_closep(&c->store);
@@ -164,16 +194,6 @@ bool change_confirm(struct change *c, const char *question)
 
 /* ---- the end ---- */
 
-/* What an action says and what was left decide, not how the output looks. */
-static int exit_status(const struct change *c, const struct check_summary *after)
-{
-	if (!c->corrects)
-		return EXIT_CLEAN;
-	if (c->plan.leftover_count > 0 || (after && after->errors > 0))
-		return EXIT_PROBLEMS;
-	return c->plan.count > 0 ? EXIT_CORRECTED : EXIT_CLEAN;
-}
-
 static void store_member(struct change *c)
 {
 	struct emit *e = &c->app->emit;
@@ -217,6 +237,9 @@ static int dry_run(struct change *c)
 
 	if (c->corrects && (c->plan.count > 0 || c->plan.leftover_count > 0))
 		status = EXIT_PROBLEMS;
+	if (c->minds_leftovers && c->plan.leftover_count > 0)
+		status = EXIT_PROBLEMS;
+	session_log_plan(c->session, &c->plan);
 	if (session_record(c->session, AUDIT_DRY_RUN, status, NULL, &err) < 0)
 		app_note(c->app, "the dry run is not in the audit log: %s", err.text);
 	if (c->plan.count > 0)
@@ -225,10 +248,24 @@ static int dry_run(struct change *c)
 	return finish(c, status, "dry-run", NULL);
 }
 
+static int nothing_to_do(struct change *c)
+{
+	int status = exit_status(c, NULL);
+	struct vs_err err = { 0 };
+
+	if (session_record(c->session, AUDIT_FINISHED, status, "nothing to do", &err) < 0)
+		app_note(c->app, "%s", err.text);
+	emit_line(&c->app->emit, c->plan.leftover_count > 0
+					 ? "what is left needs a person: vsctl verify --explain"
+					 : "the store is as it was");
+	return finish(c, status, "nothing-to-do", NULL);
+}
+
 static int cancelled(struct change *c)
 {
 	struct vs_err err = { 0 };
 
+	session_log_plan(c->session, &c->plan);
 	if (session_record(c->session, AUDIT_CANCELLED, EXIT_CANCELLED, "not confirmed", &err) < 0)
 		app_note(c->app, "%s", err.text);
 	if (!isatty(STDIN_FILENO))
@@ -239,20 +276,33 @@ static int cancelled(struct change *c)
 	return finish(c, EXIT_CANCELLED, "cancelled", NULL);
 }
 
+/* "6 errors before, 1 now" */
+static void say_errors(struct buf *out, const struct apply_result *result)
+{
+	text_count(out, result->before.errors, "error");
+	buf_append_str(out, " before, ");
+	if (result->after.errors == 0)
+		buf_append_str(out, "none now");
+	else
+		buf_printf(out, "%" PRIu64 " now", result->after.errors);
+}
+
 static void say_result(struct change *c, const struct apply_result *result)
 {
 	struct emit *e = &c->app->emit;
 	cleanup_(buf_fini) struct buf path = { 0 };
+	cleanup_(buf_fini) struct buf what = { 0 };
 
 	text_shell_word(&path, c->store->path);
-	if (result->after.loadable == LOADABLE_NO)
-		emit_line(e, "done, and the store still does not load: %" PRIu64 " errors are left",
-			  result->after.errors);
-	else
-		emit_line(e,
-			  "done: the store loads (%" PRIu64 " documents, %" PRIu64
-			  " errors before, %" PRIu64 " now)",
-			  result->after.documents, result->before.errors, result->after.errors);
+	if (result->after.loadable == LOADABLE_NO) {
+		text_count(&what, result->after.errors, "error");
+		emit_line(e, "done, and the store still does not load: %s left", buf_cstr(&what));
+	} else {
+		text_count(&what, result->after.documents, "document");
+		buf_append_str(&what, ", ");
+		say_errors(&what, result);
+		emit_line(e, "done: the store loads (%s)", buf_cstr(&what));
+	}
 	if (result->after.errors > 0)
 		emit_line(e, "next: vsctl verify %s", buf_cstr(&path));
 	emit_line(e, "to take it back: vsctl undo %s %s", buf_cstr(&path), result->run);
@@ -275,12 +325,8 @@ int change_run(struct change *c, void (*extra)(struct change *c, void *ctx), voi
 	show_left(c);
 	if (c->opts->dry_run)
 		return dry_run(c);
-	if (c->plan.count == 0) {
-		emit_line(e, c->plan.leftover_count > 0
-				     ? "what is left needs a person: vsctl verify --explain"
-				     : "the store is as it was");
-		return finish(c, exit_status(c, NULL), "nothing-to-do", NULL);
-	}
+	if (c->plan.count == 0)
+		return nothing_to_do(c);
 	if (!change_confirm(c, "Apply this plan?"))
 		return cancelled(c);
 	if (session_apply(c->session, &c->plan, &c->check, c->accepts_errors, &result, &err) < 0)

@@ -41,7 +41,8 @@ struct change {
 	struct plan plan;
 	struct check_request check;
 	bool corrects; /* a repair: exits with 1 when all is corrected, 4 when something is left */
-	bool accepts_errors; /* the person asked for what verification may call an error */
+	bool minds_leftovers; /* no repair, and exits with 4 all the same when something is left */
+	bool accepts_errors;  /* the person asked for what verification may call an error */
 };
 
 /*

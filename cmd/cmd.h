@@ -168,6 +168,9 @@ struct app {
 	bool is_implied_verb;   /* the command is the group's default, its word was not given */
 	char command_words[64]; /* "verify", "snapshot create"; "" while not known */
 	const char *path; /* what an error is about: the store, as it was given; may be NULL */
+	/* Told of the failure that ends the command, once, before it is printed; may be NULL. */
+	void (*failed)(void *ctx, int status, const char *text);
+	void *failed_ctx;
 };
 
 /*

@@ -44,10 +44,20 @@ static void error_document(struct app *app, int status, const char *text)
 	emit_document_end(e);
 }
 
+static void tell_failure(struct app *app, int status, const char *text)
+{
+	void (*failed)(void *ctx, int status, const char *text) = app->failed;
+
+	app->failed = NULL;
+	if (failed)
+		failed(app->failed_ctx, status, text);
+}
+
 static int say_error(struct app *app, int status, const char *text)
 {
 	cleanup_(buf_fini) struct buf shown = { 0 };
 
+	tell_failure(app, status, text);
 	text_escape(&shown, slice_str(text));
 	emit_unwind(&app->emit);
 	error_document(app, status, text);
@@ -68,6 +78,7 @@ int app_usage(struct app *app, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
+	tell_failure(app, EXIT_USAGE, text);
 	/* What came from outside is escaped already, each where it is quoted. */
 	error_document(app, EXIT_USAGE, text);
 	fprintf(stderr, "vsctl: %s\n", text);

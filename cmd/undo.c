@@ -117,6 +117,9 @@ static int run_undo(struct change *c, const char *named)
 		if (session_record(c->session, AUDIT_DRY_RUN, EXIT_CLEAN, chosen, &err) < 0)
 			app_note(c->app, "the dry run is not in the audit log: %s", err.text);
 	} else if (!change_confirm(c, "Take it back?")) {
+		if (session_record(c->session, AUDIT_CANCELLED, EXIT_CANCELLED, "not confirmed",
+				   &err) < 0)
+			app_note(c->app, "%s", err.text);
 		emit_line(e, "cancelled: nothing was changed");
 		emit_json_bool(e, "applied", false);
 		emit_document_end(e);

@@ -65,8 +65,6 @@ size_t audit_line_format(const struct audit_record *rec, const struct audit_plac
 /* Read a line without its newline. False when it is not in canonical form. @out borrows. */
 must_check_ bool audit_line_scan(struct slice text, struct audit_line *out);
 
-const char *audit_phase_name(enum audit_phase phase); /* "dry-run" */
-
 /* Undo the escapes of a scanned string into @out, whose content is replaced. */
 const char *audit_line_text(struct slice escaped, struct buf *out);
 

@@ -34,6 +34,8 @@ enum audit_phase {
 	AUDIT_REFUSED,   /* one record: it was asked for, and nothing was begun */
 };
 
+const char *audit_phase_name(enum audit_phase phase); /* "dry-run" */
+
 struct audit_record {
 	enum audit_phase phase;
 	const char *action; /* "recover-metadata" */
@@ -219,3 +221,7 @@ struct audit_rollback_record {
 };
 must_check_ int audit_rollback(int state_dirfd, const struct vs_clock *clock,
 			       const struct audit_rollback_record *rec, struct vs_err *err);
+
+#include "audit/oplog.h"
+
+#include "audit/tree.h"

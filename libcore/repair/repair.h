@@ -103,6 +103,9 @@ struct session_opts {
 		void *ctx,
 		const char *text); /* told to the user: unfinished runs ended, what was looked at */
 	void *note_ctx;
+	/* What the command will end with when a change is applied, for its record. NULL: 0. */
+	int (*exit_status)(void *ctx, const struct check_summary *after);
+	void *exit_ctx;
 };
 
 /*
@@ -138,7 +141,8 @@ struct apply_result {
 
 /*
  * Apply a plan: compare with what it was made from (VS_EBUSY names what has changed), journal,
- * apply, verify the store at the full level, audit. When verification finds an error that was not
+ * apply, verify the store at the full level, audit: the records have the digests of the store's
+ * contents before and after, see audit/tree.h for what they cost. When verification finds an error that was not
  * there before, or the reason of an action still there, the run is taken back and this fails with
  * VS_EFORMAT.
  */
@@ -149,9 +153,25 @@ must_check_ int session_apply(struct session *s, const struct plan *plan,
 /* Take an applied run back (NULL: the newest), audited like everything else. */
 must_check_ int session_undo(struct session *s, const char *run, struct vs_err *err);
 
-/* One audit record for what changes nothing: a dry run, a cancelled or refused command. */
+/* One audit record for what changes nothing: a dry run, a cancelled command. */
 must_check_ int session_record(struct session *s, enum audit_phase phase, int exit_status,
 			       const char *message, struct vs_err *err);
+
+/*
+ * The command ends with a failure before anything was begun: record that, unless a record says
+ * already how it ended. session_open() does this itself for what it refuses, as far as there is a
+ * state directory.
+ */
+void session_refused(struct session *s, int exit_status, const char *why);
+
+/*
+ * A line for the log of this run (audit/oplog.h), which gets the command line, notes, plan, journal
+ * run, verdict and outcome by itself. A session that records nothing leaves no log.
+ */
+void session_log(struct session *s, enum oplog_level level, const char *text);
+
+/* A plan that is not going to be applied, step by step; session_apply() does this itself. */
+void session_log_plan(struct session *s, const struct plan *plan);
 
 /* ---- who is using the store (inuse.c) ---- */
 

@@ -6,21 +6,12 @@
  * the intent, journal and apply, verify, commit or take back, record the outcome.
  */
 
-#include "repair/repair.h"
+#include "repair/session-private.h"
 
 #include <fcntl.h>
 #include <limits.h>
 
 #define JOURNAL_RUNS_KEPT 50
-
-struct session {
-	const struct store *store;
-	struct session_opts opts;
-	char *state_path;
-	char store_path[PATH_MAX]; /* absolute */
-	int state_dirfd;
-	struct file_lock lock;
-};
 
 int state_path_for(const char *store_path, const char *state_path, char **out, struct vs_err *err)
 {
@@ -110,20 +101,14 @@ static int open_state(struct session *s, struct vs_err *err)
 		     : file_open_dir(AT_FDCWD, s->state_path, FILE_FOLLOW, &s->state_dirfd, err);
 }
 
-static void note(const struct session *s, const char *text)
-{
-	if (s->opts.note)
-		s->opts.note(s->opts.note_ctx, text);
-}
-
 static void note_recovered(void *ctx, const char *text)
 {
 	struct session *s = ctx;
 	struct vs_err err = { 0 };
 
-	note(s, text);
+	session_note(s, text);
 	if (session_record(s, AUDIT_RECOVERED, 0, text, &err) < 0)
-		note(s, err.text);
+		session_note(s, err.text);
 }
 
 static int refuse_users(struct session *s, struct vs_err *err)
@@ -144,11 +129,11 @@ static int refuse_users(struct session *s, struct vs_err *err)
 	if (r > 0) {
 		snprintf(text, sizeof(text), "going on although the store seems to be in use: %s",
 			 who);
-		note(s, text);
+		session_note(s, text);
 	} else if (unseen > 0) {
 		snprintf(text, sizeof(text), "%u processes of other users could not be looked at",
 			 unseen);
-		note(s, text);
+		session_note(s, text);
 	}
 	return 0;
 }
@@ -163,7 +148,19 @@ static void remember_names(struct session *s)
 			   &err) == 0)
 		return;
 	buf_printf(&text, "the names of the collections are not remembered: %s", err.text);
-	note(s, buf_cstr(&text));
+	session_note(s, buf_cstr(&text));
+}
+
+/* Alone with the store, and with nothing unfinished about. */
+static int take_over(struct session *s, struct vs_err *err)
+{
+	int r;
+
+	r = file_lock_take(&s->lock, s->state_dirfd, FILE_LOCK_EXCLUSIVE, s->opts.lock_wait_s,
+			   s->opts.command, err);
+	if (r == 0)
+		r = journal_recover(s->state_dirfd, s->store->dirfd, note_recovered, s, err);
+	return r < 0 ? r : refuse_users(s, err);
 }
 
 int session_open(struct session **out, const struct store *store, const struct session_opts *opts,
@@ -172,23 +169,26 @@ int session_open(struct session **out, const struct store *store, const struct s
 	cleanup_(session_closep) struct session *s = vs_alloc(sizeof(*s));
 	int r;
 
-	*s = (struct session){
-		.store = store, .opts = *opts, .state_dirfd = -1, .lock = { .fd = -1 }
-	};
+	*s = (struct session){ .store = store,
+			       .opts = *opts,
+			       .state_dirfd = -1,
+			       .lock = { .fd = -1 },
+			       .log = oplog_new(opts->command, opts->clock),
+			       .tree = audit_tree_new() };
 	if (!realpath(store->path, s->store_path))
 		return vs_fail_errno(err, "%s", store->path);
 	r = state_path_for(store->path, opts->state_path, &s->state_path, err);
 	if (r == 0)
 		r = open_state(s, err);
-	if (r == 0 && !opts->is_dry_run)
-		r = file_lock_take(&s->lock, s->state_dirfd, FILE_LOCK_EXCLUSIVE, opts->lock_wait_s,
-				   opts->command, err);
-	if (r == 0 && !opts->is_dry_run)
-		r = journal_recover(s->state_dirfd, store->dirfd, note_recovered, s, err);
-	if (r >= 0 && !opts->is_dry_run)
-		r = refuse_users(s, err);
 	if (r < 0)
 		return r;
+	session_log_start(s);
+	if (!opts->is_dry_run)
+		r = take_over(s, err);
+	if (r < 0) {
+		session_refused(s, session_status_of(r), err->text);
+		return r;
+	}
 	if (!opts->is_dry_run)
 		remember_names(s);
 	*out = VS_TAKE(s);
@@ -201,6 +201,9 @@ void session_closep(struct session **s_)
 
 	if (!s)
 		return;
+	session_log_end(s);
+	oplog_freep(&s->log);
+	audit_tree_freep(&s->tree);
 	file_lock_release(&s->lock);
 	file_closep(&s->state_dirfd);
 	free(s->state_path);
@@ -221,24 +224,6 @@ const char *session_state_path(const struct session *s)
 const char *session_store_path(const struct session *s)
 {
 	return s->store_path;
-}
-
-static int record(struct session *s, struct audit_record *rec, struct vs_err *err)
-{
-	rec->action = s->opts.command;
-	rec->store = s->store_path;
-	rec->argv = s->opts.argv;
-	return audit_append(s->state_dirfd, s->opts.clock, rec, err);
-}
-
-int session_record(struct session *s, enum audit_phase phase, int exit_status, const char *message,
-		   struct vs_err *err)
-{
-	struct audit_record rec = { .phase = phase,
-				    .exit_status = exit_status,
-				    .message = message };
-
-	return record(s, &rec, err);
 }
 
 /* ---- applying ---- */
@@ -426,47 +411,70 @@ static int apply_and_verify(struct session *s, const struct plan *plan,
 	return r;
 }
 
+/* Where a change began, for the record of its beginning and for that of its end. */
+static int record_start(struct session *s, struct session_change *change, struct vs_err *err)
+{
+	session_digest(s, change->jobs, change->before);
+	return session_append(s, AUDIT_STARTED, 0, NULL, change, err);
+}
+
+/*
+ * The change stands whatever becomes of its record, so a failure here is said and does not undo it.
+ */
+static void record_end(struct session *s, struct session_change *change, int r, int exit_status,
+		       const char *message)
+{
+	struct vs_err late = { 0 };
+
+	session_digest(s, change->jobs, change->after);
+	if (session_append(s, r < 0 ? AUDIT_FAILED : AUDIT_FINISHED, exit_status, message, change,
+			   &late) < 0)
+		session_note(s, late.text);
+}
+
 int session_apply(struct session *s, const struct plan *plan, const struct check_request *check,
 		  bool accepts_errors, struct apply_result *out, struct vs_err *err)
 {
-	struct audit_record rec = { .phase = AUDIT_STARTED };
+	cleanup_(session_change_fini) struct session_change change = { .jobs = check->jobs };
 	struct vs_err late = { 0 };
 	int r;
 
 	assert(!s->opts.is_dry_run);
+	session_log_plan(s, plan);
+	session_change_collections(&change, plan);
 	r = compare_stamps(s, plan, err);
-	if (r == 0)
-		r = record(s, &rec, err);
+	if (r < 0)
+		session_refused(s, session_status_of(r), err->text);
+	else
+		r = record_start(s, &change, err);
 	if (r < 0)
 		return r;
 	r = apply_and_verify(s, plan, check, accepts_errors, out, err);
-	rec.phase = r < 0 ? AUDIT_FAILED : AUDIT_FINISHED;
-	rec.run = out->run[0] != '\0' ? out->run : NULL;
-	rec.message = r < 0 ? err->text : NULL;
-	/* The change stands whatever becomes of its record, so a failure here is said and does not
-	 * undo it. */
-	if (record(s, &rec, &late) < 0)
-		note(s, late.text);
+	session_log_result(s, out, r);
+	change.run = out->run[0] != '\0' ? out->run : NULL;
+	if (r < 0)
+		record_end(s, &change, r, session_status_of(r), err->text);
+	else
+		record_end(s, &change, r,
+			   s->opts.exit_status ? s->opts.exit_status(s->opts.exit_ctx, &out->after)
+					       : 0,
+			   NULL);
 	if (r == 0)
 		remember_names(s);
 	if (r == 0 && journal_prune(s->state_dirfd, JOURNAL_RUNS_KEPT, &late) < 0)
-		note(s, late.text);
+		session_note(s, late.text);
 	return r;
 }
 
 int session_undo(struct session *s, const char *run, struct vs_err *err)
 {
-	struct audit_record rec = { .phase = AUDIT_STARTED, .run = run };
-	struct vs_err late = { 0 };
+	cleanup_(session_change_fini) struct session_change change = { .run = run };
 	int r;
 
-	r = record(s, &rec, err);
+	r = record_start(s, &change, err);
 	if (r < 0)
 		return r;
 	r = journal_undo(s->state_dirfd, s->store->dirfd, run, err);
-	rec.phase = r < 0 ? AUDIT_FAILED : AUDIT_FINISHED;
-	rec.message = r < 0 ? err->text : NULL;
-	if (record(s, &rec, &late) < 0)
-		note(s, late.text);
+	record_end(s, &change, r, r < 0 ? session_status_of(r) : 0, r < 0 ? err->text : NULL);
 	return r;
 }

@@ -113,7 +113,7 @@ static bool parse_ago(const char *text, int64_t now_ns, int64_t *out)
 
 	if (!parse_duration(text, &seconds) || seconds > (uint64_t)(INT64_MAX / NS_PER_S))
 		return false;
-	return !__builtin_sub_overflow(now_ns, (int64_t)seconds * NS_PER_S, out);
+	return !__builtin_sub_overflow(now_ns, (int64_t)seconds * NS_PER_S, out) && *out >= 0;
 }
 
 bool time_parse(const char *text, int64_t now_ns, int64_t *out)

@@ -36,7 +36,7 @@ lists() {
     fresh && json audit-log 0 audit-log "$store" && jq_is '.matched == 6' &&
         jq_is '[.records[].phase] == ["dry-run", "started", "finished", "started", "finished", "cancelled"]' &&
         jq_is '[.records[].seq] == [1, 2, 3, 4, 5, 6]' &&
-        jq_is '.records[2].exit_status == 0 and .records[5].exit_status == null' &&
+        jq_is '.records[2].exit_status == 1 and .records[5].exit_status == null' &&
         jq_is ".records[1].argv[1:] == [\"repair\", \"--yes\", \"$store\"]" &&
         runs 0 audit-log "$store" && first_line '6 records' && out_has 'cancelled' &&
         last_line "next: vsctl audit-log verify $store"
@@ -51,12 +51,12 @@ lists_the_lines_themselves() {
 
 records_validate() {
     local number=0
-    fresh || return
+    fresh && mkdir "$scratch/records" || return
     while IFS= read -r line; do
         number=$((number + 1))
-        printf '%s\n' "$line" >"$scratch/documents/record-$number.audit-record.json"
+        printf '%s\n' "$line" >"$scratch/records/$number.audit-record.json"
     done <"$log"
-    [ $number -eq 6 ]
+    same 6 $number && "$python" "$source/tests/cli/validate.py" "$source/cmd/schema" "$scratch/records"
 }
 
 limits() {
@@ -227,9 +227,85 @@ key_near_the_log() {
         jq_is '.sealed_from == null'
 }
 
+# By hand, as vsctl-audit(5) has it.
+digest_by_hand() {
+    (cd "$store" && find . -type f -print0 | LC_ALL=C sort -z | xargs -0 -r sha256sum -z | sha256sum | cut -d ' ' -f 1)
+}
+
+digests_of_the_store() {
+    local before after
+    fresh && before=$(digest_by_hand) && runs 1 repair --yes "$store" && after=$(digest_by_hand) &&
+        runs 0 undo --yes "$store" && same "$before" "$(digest_by_hand)" &&
+        json audit-log 0 audit-log --limit 4 "$store" && jq_is '[.records[].seq] == [7, 8, 9, 10]' &&
+        jq_is "[.records[].digest_before] == [\"$before\", \"$before\", \"$after\", \"$after\"]" &&
+        jq_is "[.records[].digest_after] == [null, \"$after\", null, \"$before\"]" &&
+        jq_is '.records[1].collections | index("e9f85bf6")'
+}
+
+# last PHASE STATUS: of the newest record.
+last() {
+    json audit-log 0 audit-log --limit 1 "$store" && jq_is ".records[0].phase == \"$1\"" &&
+        jq_is ".records[0].exit_status == $2"
+}
+
+refused_commands() {
+    fresh && runs 8 quarantine release --yes "$store" nosuch && last refused 8 &&
+        runs 8 undo --yes "$store" nosuch && last refused 8 && runs 1 repair --yes "$store" &&
+        runs 32 undo "$store" && last cancelled null
+}
+
+# By whoever has the store, or its lock.
+kept_out() {
+    local pid
+    fresh || return
+    "$python" -c 'import time; time.sleep(30)' --vectorstore "$store" &
+    pid=$!
+    sleep 0.2
+    runs 8 repair --yes "$store" && last refused 8 && jq_is '.records[0].message | contains("in use")'
+    status=$?
+    kill "$pid"
+    [ $status -eq 0 ] || return
+    "$python" -c 'import fcntl, sys, time
+lock = open(sys.argv[1], "r+")
+fcntl.lockf(lock, fcntl.LOCK_EX)
+print("held", flush=True)
+time.sleep(30)' "$store.vsctl/lock" >"$scratch/held" &
+    pid=$!
+    for _ in {1..50}; do [ -s "$scratch/held" ] || sleep 0.1; done
+    runs 8 repair --yes "$store" && last refused 8 && runs 4 repair --dry-run "$store"
+    status=$?
+    kill "$pid"
+    return $status
+}
+
+nothing_to_do_is_recorded() {
+    fixture healthy-example && runs 0 repair --yes "$store" && last finished 0 &&
+        jq_is '.records[0].message == "nothing to do" and .records[0].digest_after == null'
+    status=$?
+    rm -rf "$store.vsctl"
+    return $status
+}
+
+# One file for each run, with what was planned and what became of it.
+logs_of_runs() {
+    local file
+    fresh && rm -r "$store.vsctl/logs" && runs 1 repair --yes "$store" && file=$(echo "$store.vsctl"/logs/*) &&
+        [[ $file =~ /logs/repair_[0-9]{8}_[0-9]{6}\.log$ ]] &&
+        ! grep -vE '^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}\.[0-9]{3}Z (INFO|WARNING|ERROR) ' "$file" &&
+        grep -q 'INFO command line: .* repair --yes ' "$file" && grep -q 'INFO plan: write-metadata e9f85bf6' "$file" &&
+        grep -q 'INFO journal: run ' "$file" && tail -n 1 "$file" | grep -q 'INFO finished, status 1' &&
+        runs 0 undo --list "$store" && same 1 "$(find "$store.vsctl/logs" -type f | wc -l)"
+}
+
+# What cannot be logged is done all the same, and said.
+no_place_for_logs() {
+    fresh && rm -r "$store.vsctl/logs" && : >"$store.vsctl/logs" && runs 1 repair --yes "$store" &&
+        err_has 'the log of this run' && last finished 1
+}
+
 check "a list" lists
 check "a list has the lines themselves" lists_the_lines_themselves
-check "records are kept for their schema" records_validate
+check "records have their schema" records_validate
 check "the newest so many" limits
 check "by command and by time" filters
 check "a group stands for its verbs" a_group_stands_for_its_verbs
@@ -257,4 +333,10 @@ check "sealing" sealed
 check "a wrong key" wrong_key
 check "a sealed log cut together with its head" sealed_and_cut
 check "a key does not stay with the log" key_near_the_log
+check "digests of the store, before and after" digests_of_the_store
+check "refused and cancelled commands" refused_commands
+check "kept out by another process" kept_out
+check "nothing to do is recorded" nothing_to_do_is_recorded
+check "a log of each run" logs_of_runs
+check "no place for the log of a run" no_place_for_logs
 finish_cli

@@ -219,6 +219,47 @@ static int release(void *ctx)
 	return with_session(ctx, "quarantine release", release_job);
 }
 
+static void no_finding(void *ctx, const struct audit_finding *f)
+{
+	(void)ctx;
+	cr_assert(audit_fault_is_note(f->fault), "line %" PRIu64 ": %s: %s", f->line,
+		  audit_fault_name(f->fault), f->detail);
+}
+
+struct last_record {
+	uint64_t started, ended;
+};
+
+static int look_at_record(void *ctx, const struct audit_entry *e, struct vs_err *err)
+{
+	struct last_record *last = ctx;
+
+	(void)err;
+	last->started += strcmp(e->phase, "started") == 0;
+	last->ended += strcmp(e->phase, "finished") == 0 || strcmp(e->phase, "failed") == 0;
+	return 0;
+}
+
+/* Wherever it was killed: nobody takes the log for tampered, and nothing ends that did not begin.
+ */
+static void look_at_log(struct scene *s)
+{
+	static const struct audit_query all = { 0 };
+	cleanup_(file_closep) int state = openat(s->rootfd, "store.vsctl", O_RDONLY | O_DIRECTORY);
+	struct last_record last = { 0 };
+	struct vs_err err = { 0 };
+	uint64_t records;
+	int r;
+
+	if (state < 0)
+		return;
+	r = audit_verify(state, NULL, NULL, no_finding, NULL, &records, &err);
+	cr_assert_eq(r, 0, "%s", err.text);
+	r = audit_list(state, &all, look_at_record, &last, &err);
+	cr_assert(r >= 0 || r == VS_ENOENT, "%s", err.text);
+	cr_assert_leq(last.ended, last.started);
+}
+
 /* Walk through all faults of @operation, begun on a scene that @prepare made. */
 static unsigned walk(int (*operation)(void *ctx), int (*prepare)(void *ctx))
 {
@@ -244,7 +285,9 @@ static unsigned walk(int (*operation)(void *ctx), int (*prepare)(void *ctx))
 			if (outcome == FAULT_NOT_REACHED)
 				break;
 			points++;
+			look_at_log(&s);
 			cr_assert_eq(with_session(&s, "next", nothing_job), 0);
+			look_at_log(&s);
 			now = tree(&s);
 			cr_assert(same(&now, &old) || same(&now, &new),
 				  "neither old nor new: call %u, %s", n, fault_mode_name(mode));

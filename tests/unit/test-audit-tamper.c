@@ -486,6 +486,112 @@ Test(audit_tamper, an_anchor_kept_elsewhere_sees_a_log_written_anew)
 	bed_fini(&b);
 }
 
+/* ---- what a check tells beside findings ---- */
+
+static int check_with(int state, const struct audit_expect *expect, struct kit_findings *found,
+		      struct audit_summary *sum)
+{
+	struct vs_err err = { 0 };
+	int r;
+
+	*found = (struct kit_findings){ 0 };
+	r = audit_check(state, expect, kit_findings_add, found, sum, &err);
+	cr_assert_geq(r, 0, "%s", err.text);
+	return r;
+}
+
+Test(audit_check, tells_from_when_to_when_and_where_it_ends)
+{
+	struct audit_summary sum;
+	struct kit_findings found;
+	struct kit_log log;
+	int state;
+
+	scratch_new(&state);
+	kit_log_init(&log, first_key);
+	kit_log_fill(&log, 5);
+	kit_log_save(&log, state);
+	cr_assert_eq(check_with(state, NULL, &found, &sum), 0);
+	cr_assert_eq(sum.records, 5);
+	cr_assert_eq(sum.sealed_from, 1);
+	cr_assert_eq(sum.end.seq, 5);
+	cr_assert_eq(memcmp(&sum.end, &log.head, sizeof(sum.end)), 0);
+	cr_assert(sum.is_end_proven && sum.has_log);
+	cr_assert_str_eq(sum.first_time, "2026-01-22T14:03:09.123456789Z");
+	cr_assert_str_eq(sum.last_time, "2026-01-22T14:03:13.123456817Z");
+	kit_log_fini(&log);
+}
+
+Test(audit_check, names_records_of_another_store)
+{
+	struct audit_expect expect = { .store = "/srv/store" };
+	struct audit_summary sum;
+	struct kit_findings found;
+	struct kit_log log;
+	int state;
+
+	scratch_new(&state);
+	kit_log_init(&log, NULL);
+	kit_log_fill(&log, 4);
+	kit_log_save(&log, state);
+	cr_assert_eq(check_with(state, &expect, &found, &sum), 0);
+	cr_assert_eq(found.count, 0);
+	expect.store = "/srv/stor";
+	cr_assert_eq(check_with(state, &expect, &found, &sum), 0, "a note is no finding");
+	cr_assert_eq(found.count, 1);
+	cr_assert_eq(found.items[0].fault, AUDIT_FOREIGN);
+	kit_log_fini(&log);
+}
+
+/* Neither log nor head: only what else is there can tell that there were records. */
+Test(audit_check, a_log_that_is_gone_shows_by_its_traces)
+{
+	struct audit_expect expect = { .has_history = true };
+	struct seal_key key = { .seq = 1 };
+	struct audit_summary sum;
+	struct kit_findings found;
+	struct vs_err err = { 0 };
+	int state;
+
+	scratch_new(&state);
+	cr_assert_eq(check_with(state, NULL, &found, &sum), 0);
+	cr_assert_eq(check_with(state, &expect, &found, &sum), 1);
+	cr_assert_eq(found.items[0].fault, AUDIT_TRUNCATED);
+	/* A key that was put there and has sealed nothing yet is what a crash leaves. */
+	cr_assert_eq(seal_key_store(state, &key, &err), 0);
+	cr_assert_eq(check_with(state, NULL, &found, &sum), 0);
+	key.seq = 2;
+	cr_assert_eq(seal_key_store(state, &key, &err), 0);
+	cr_assert_eq(check_with(state, NULL, &found, &sum), 1);
+	cr_assert_eq(found.items[0].fault, AUDIT_TRUNCATED);
+}
+
+Test(audit_head, is_a_word_that_people_can_keep)
+{
+	static const char *const bad[] = {
+		"",
+		":",
+		"0:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+		"5:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a0",
+		"5:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08 ",
+		"-5:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+		"9007199254740992:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+		"99999999999999999999999999:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15",
+	};
+	struct audit_head head = { .seq = 12 };
+	struct audit_head back;
+	char text[AUDIT_HEAD_TEXT_LEN + 1];
+
+	digest_of(slice_str("test"), &head.digest);
+	audit_head_format(&head, text);
+	cr_assert_str_eq(text,
+			 "12:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08");
+	cr_assert(audit_head_parse(text, &back));
+	cr_assert_eq(memcmp(&back, &head, sizeof(head)), 0);
+	for (size_t i = 0; i < VS_COUNT(bad); i++)
+		cr_assert_not(audit_head_parse(bad[i], &back), "%s", bad[i]);
+}
+
 Test(audit_tamper, the_head_sees_a_last_line_written_anew)
 {
 	struct audit_head was;

@@ -1,0 +1,425 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * The digest of a store's contents. List, sort, read what is not known, add up. Files are read by
+ * several threads in batches of one directory each, opened part by part so that no link is
+ * followed.
+ */
+
+#include "audit/audit-private.h"
+
+#include <fcntl.h>
+#include <limits.h>
+
+#define BLOCK ((size_t)256 << 10)
+#define BATCH 64
+
+/* More files than this are worth threads. */
+#define THREADS_FROM 256
+
+/*
+ * A file changed so shortly before it was read may change again without its times moving on: file
+ * systems count in ticks. It is read again next time.
+ */
+#define SETTLED_NS (INT64_C(2) * 1000000000)
+
+struct tree_file {
+	size_t path; /* offset in the list's text */
+	uint64_t size, inode;
+	int64_t modified_ns, changed_ns;
+	struct digest digest;
+	bool is_settled;
+};
+
+struct tree_list {
+	struct buf text; /* paths, each with a NUL behind it */
+	struct tree_file *files;
+	size_t count, cap;
+};
+
+struct audit_tree {
+	struct tree_list known; /* sorted */
+};
+
+static void tree_list_fini(struct tree_list *l)
+{
+	buf_fini(&l->text);
+	free(l->files);
+	*l = (struct tree_list){ 0 };
+}
+
+struct audit_tree *audit_tree_new(void)
+{
+	return vs_alloc(sizeof(struct audit_tree));
+}
+
+void audit_tree_freep(struct audit_tree **tree)
+{
+	if (*tree)
+		tree_list_fini(&(*tree)->known);
+	free(*tree);
+	*tree = NULL;
+}
+
+static const char *path_of(const struct tree_list *l, size_t index)
+{
+	return (const char *)l->text.ptr + l->files[index].path;
+}
+
+/* ---- listing ---- */
+
+struct lister {
+	struct tree_list *list;
+	struct buf pending; /* directories to look into, each with a NUL behind it */
+	char dir[PATH_MAX]; /* the one being listed; "" for the store itself */
+	int dirfd;
+};
+
+static void lister_fini(struct lister *l)
+{
+	buf_fini(&l->pending);
+	file_closep(&l->dirfd);
+}
+
+/* Open a directory by its path below @dirfd; "" is @dirfd itself. */
+static int open_below(int dirfd, const char *path, size_t len, int *out, struct vs_err *err)
+{
+	cleanup_(file_closep) int fd = -1;
+	size_t start = 0;
+	int r;
+
+	r = file_open_dir(dirfd, ".", FILE_NO_FOLLOW, &fd, err);
+	while (r == 0 && start < len) {
+		cleanup_(file_closep) int above = fd;
+		const char *slash = memchr(path + start, '/', len - start);
+		size_t part = slash ? (size_t)(slash - path) - start : len - start;
+		char name[NAME_MAX + 1];
+
+		fd = -1;
+		assert(part <= NAME_MAX);
+		memcpy(name, path + start, part);
+		name[part] = '\0';
+		r = file_open_dir(above, name, FILE_NO_FOLLOW, &fd, err);
+		start += part + 1;
+	}
+	if (r < 0)
+		return r;
+	*out = fd;
+	fd = -1;
+	return 0;
+}
+
+static int add_entry(void *ctx, const char *name, enum file_type type, struct vs_err *err)
+{
+	struct lister *l = ctx;
+	const char *slash = l->dir[0] ? "/" : "";
+	struct file_info info;
+	char path[PATH_MAX];
+	int r;
+
+	if (snprintf(path, sizeof(path), "%s%s%s", l->dir, slash, name) >= (int)sizeof(path))
+		return vs_fail(err, VS_ELIMIT, "%s/%s: path too long", l->dir, name);
+	if (type == FILE_UNKNOWN) {
+		r = file_stat_at(l->dirfd, name, FILE_NO_FOLLOW, &info, err);
+		if (r < 0)
+			return r;
+		type = info.type;
+	}
+	if (type == FILE_DIRECTORY)
+		buf_append(&l->pending, path, strlen(path) + 1);
+	if (type != FILE_REGULAR)
+		return 0;
+	l->list->files =
+		vs_grow(l->list->files, &l->list->cap, l->list->count + 1, sizeof(*l->list->files));
+	l->list->files[l->list->count++] = (struct tree_file){ .path = l->list->text.len };
+	buf_append(&l->list->text, path, strlen(path) + 1);
+	return 0;
+}
+
+/* The directory listed last goes first, so @pending holds siblings along one way down at most. */
+static void take_pending(struct lister *l)
+{
+	size_t end = l->pending.len - 1;
+	const unsigned char *nul = end > 0 ? memrchr(l->pending.ptr, '\0', end) : NULL;
+	size_t start = nul ? (size_t)(nul - l->pending.ptr) + 1 : 0;
+
+	memcpy(l->dir, l->pending.ptr + start, end - start + 1);
+	l->pending.len = start;
+}
+
+static int compare_paths(const void *a, const void *b, void *text)
+{
+	const struct tree_file *x = a;
+	const struct tree_file *y = b;
+
+	return strcmp((const char *)text + x->path, (const char *)text + y->path);
+}
+
+static int list_files(struct tree_list *list, int store_dirfd, struct vs_err *err)
+{
+	cleanup_(lister_fini) struct lister l = { .list = list, .dirfd = -1 };
+	int r = 0;
+
+	buf_append(&l.pending, "", 1);
+	while (r == 0 && l.pending.len > 0) {
+		take_pending(&l);
+		file_closep(&l.dirfd);
+		r = open_below(store_dirfd, l.dir, strlen(l.dir), &l.dirfd, err);
+		if (r == 0)
+			r = file_list(l.dirfd, add_entry, &l, err);
+		if (r < 0 && l.dir[0] != '\0')
+			return vs_err_in(err, "%s", l.dir);
+	}
+	if (r == 0 && list->count > 1)
+		qsort_r(list->files, list->count, sizeof(*list->files), compare_paths,
+			list->text.ptr);
+	return r;
+}
+
+/* ---- reading ---- */
+
+struct batch {
+	size_t first, count; /* files of one directory */
+	size_t dir_len;      /* of its path */
+};
+
+struct tree_worker {
+	struct digest_ctx *digest;
+	unsigned char *block;
+	struct vs_err err;
+	size_t failed; /* the batch; SIZE_MAX: none */
+};
+
+struct reading {
+	const struct tree_list *known;
+	struct tree_list *list;
+	int store_dirfd;
+	int64_t now_ns;
+	struct batch *batches;
+	size_t batch_count, batch_cap;
+	struct tree_worker *workers;
+	unsigned worker_count;
+};
+
+static void reading_fini(struct reading *r)
+{
+	for (unsigned i = 0; i < r->worker_count; i++) {
+		digest_ctx_freep(&r->workers[i].digest);
+		free(r->workers[i].block);
+	}
+	free(r->workers);
+	free(r->batches);
+}
+
+static size_t dir_len(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? (size_t)(slash - path) : 0;
+}
+
+static void make_batches(struct reading *r)
+{
+	struct batch *last = NULL;
+
+	for (size_t i = 0; i < r->list->count; i++) {
+		const char *path = path_of(r->list, i);
+		size_t len = dir_len(path);
+
+		if (last && last->count < BATCH && last->dir_len == len &&
+		    memcmp(path_of(r->list, last->first), path, len) == 0) {
+			last->count++;
+			continue;
+		}
+		r->batches =
+			vs_grow(r->batches, &r->batch_cap, r->batch_count + 1, sizeof(*r->batches));
+		last = &r->batches[r->batch_count++];
+		*last = (struct batch){ .first = i, .count = 1, .dir_len = len };
+	}
+}
+
+/* What is known of the file at @path; NULL when nothing is. */
+static const struct tree_file *find_known(const struct tree_list *known, const char *path)
+{
+	size_t low = 0;
+	size_t high = known->count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		int order = strcmp(path_of(known, middle), path);
+
+		if (order == 0)
+			return &known->files[middle];
+		if (order < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return NULL;
+}
+
+static bool is_same_file(const struct tree_file *a, const struct tree_file *b)
+{
+	return a->size == b->size && a->inode == b->inode && a->modified_ns == b->modified_ns &&
+	       a->changed_ns == b->changed_ns;
+}
+
+static void note_info(struct tree_file *f, const struct file_info *info, int64_t now_ns)
+{
+	f->size = info->size;
+	f->inode = info->inode;
+	f->modified_ns = info->modified_ns;
+	f->changed_ns = info->changed_ns;
+	f->is_settled = info->changed_ns < now_ns - SETTLED_NS;
+}
+
+static int read_blocks(struct tree_worker *w, int fd, struct digest *out, uint64_t *len,
+		       struct vs_err *err)
+{
+	ssize_t got;
+
+	*len = 0;
+	digest_ctx_reset(w->digest);
+	while ((got = read(fd, w->block, BLOCK)) != 0) {
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return vs_fail_errno(err, "cannot be read at offset %" PRIu64, *len);
+		digest_ctx_add(w->digest, w->block, (size_t)got);
+		*len += (uint64_t)got;
+	}
+	digest_ctx_final(w->digest, out);
+	return 0;
+}
+
+static int read_file(struct reading *r, struct tree_worker *w, int dirfd, const char *name,
+		     struct tree_file *f, struct vs_err *err)
+{
+	cleanup_(file_closep) int fd = -1;
+	struct file_info info;
+	uint64_t len;
+	int status;
+
+	fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	if (fd < 0)
+		return vs_fail_errno(err, "cannot be read");
+	status = file_stat_fd(fd, &info, err);
+	if (status < 0)
+		return status;
+	if (info.type != FILE_REGULAR)
+		return vs_fail(err, VS_EVANISHED, "is no file any more");
+	note_info(f, &info, r->now_ns);
+	status = read_blocks(w, fd, &f->digest, &len, err);
+	if (status == 0 && len != info.size)
+		return vs_fail(err, VS_EVANISHED, "has changed while it was read");
+	return status;
+}
+
+static int digest_file(struct reading *r, struct tree_worker *w, int dirfd, size_t index,
+		       size_t dir, struct vs_err *err)
+{
+	struct tree_file *f = &r->list->files[index];
+	const char *path = path_of(r->list, index);
+	const char *name = dir > 0 ? path + dir + 1 : path;
+	const struct tree_file *known = find_known(r->known, path);
+	struct file_info info;
+	int status;
+
+	if (known && known->is_settled &&
+	    file_stat_at(dirfd, name, FILE_NO_FOLLOW, &info, err) == 0) {
+		note_info(f, &info, r->now_ns);
+		if (info.type == FILE_REGULAR && is_same_file(f, known)) {
+			f->digest = known->digest;
+			return 0;
+		}
+	}
+	status = read_file(r, w, dirfd, name, f, err);
+	return status < 0 ? vs_err_in(err, "%s", path) : 0;
+}
+
+static void run_batch(void *ctx, unsigned worker, size_t index)
+{
+	struct reading *r = ctx;
+	struct tree_worker *w = &r->workers[worker];
+	const struct batch *b = &r->batches[index];
+	cleanup_(file_closep) int dirfd = -1;
+	int status;
+
+	if (w->failed != SIZE_MAX)
+		return;
+	status =
+		open_below(r->store_dirfd, path_of(r->list, b->first), b->dir_len, &dirfd, &w->err);
+	for (size_t i = 0; status == 0 && i < b->count; i++)
+		status = digest_file(r, w, dirfd, b->first + i, b->dir_len, &w->err);
+	if (status < 0)
+		w->failed = index;
+}
+
+static int read_files(struct reading *r, unsigned threads, struct vs_err *err)
+{
+	cleanup_(pool_freep) struct pool *pool =
+		pool_new(r->list->count < THREADS_FROM ? 1 : VS_MAX(threads, 1u));
+	const struct tree_worker *first = NULL;
+
+	r->worker_count = pool_threads(pool);
+	r->workers = vs_alloc_array(r->worker_count, sizeof(*r->workers));
+	for (unsigned i = 0; i < r->worker_count; i++)
+		r->workers[i] = (struct tree_worker){ .digest = digest_ctx_new(),
+						      .block = vs_alloc(BLOCK),
+						      .failed = SIZE_MAX };
+	pool_run(pool, r->batch_count, run_batch, r);
+	/* The same failure is told whichever thread met which first, where one is all there is. */
+	for (unsigned i = 0; i < r->worker_count; i++) {
+		const struct tree_worker *w = &r->workers[i];
+
+		if (w->failed != SIZE_MAX && (!first || w->failed < first->failed))
+			first = w;
+	}
+	if (!first)
+		return 0;
+	*err = first->err;
+	return first->err.status;
+}
+
+/* ---- adding up ---- */
+
+static void add_up(const struct tree_list *list, struct digest *out)
+{
+	cleanup_(digest_ctx_freep) struct digest_ctx *all = digest_ctx_new();
+	char hex[DIGEST_HEX_LEN + 1];
+
+	digest_ctx_reset(all);
+	for (size_t i = 0; i < list->count; i++) {
+		const char *path = path_of(list, i);
+
+		digest_format(&list->files[i].digest, hex);
+		digest_ctx_add(all, hex, DIGEST_HEX_LEN);
+		digest_ctx_add(all, "  ./", 4);
+		digest_ctx_add(all, path, strlen(path) + 1);
+	}
+	digest_ctx_final(all, out);
+}
+
+int audit_tree_digest(struct audit_tree *tree, int store_dirfd, unsigned threads,
+		      struct digest *out, struct vs_err *err)
+{
+	cleanup_(tree_list_fini) struct tree_list list = { 0 };
+	cleanup_(reading_fini) struct reading r = { .known = &tree->known,
+						    .list = &list,
+						    .store_dirfd = store_dirfd,
+						    .now_ns = clock_now_ns(&vs_clock_system) };
+	int status;
+
+	status = list_files(&list, store_dirfd, err);
+	if (status < 0)
+		return status;
+	make_batches(&r);
+	status = read_files(&r, threads, err);
+	if (status < 0)
+		return status;
+	add_up(&list, out);
+	tree_list_fini(&tree->known);
+	tree->known = list;
+	list = (struct tree_list){ 0 };
+	return 0;
+}
