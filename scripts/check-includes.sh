@@ -62,7 +62,7 @@ BEGIN {
 	layer("repair", formats " store journal audit check lookup snap")
 
 	home("^openssl/", "^libcore/util/digest[.]c$|^libcore/chromem/seal[.]c$")
-	home("^(zlib|libdeflate|igzip_lib|isa-l)([./]|$)", "^libcore/chromem/[^/]*[.]c$")
+	home("^(zlib|libdeflate|igzip_lib|isa-l)([./]|$)", "^libcore/(chromem/[^/]*|snap/pack)[.]c$")
 	home("^(archive|archive_entry)[.]h$", "^libcore/snap/[^/]*[.]c$")
 	home("^sqlite3", "^libcore/chroma/db[.]c$")
 	home("^jansson", "^libcore/util/json-read[.]c$")

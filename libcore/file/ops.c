@@ -116,6 +116,13 @@ int file_sync_dir(int dirfd, struct vs_err *err)
 	return 0;
 }
 
+int file_sync_fs(int dirfd, struct vs_err *err)
+{
+	if (!allowed(FILE_OP_SYNC_DIR, "") || syncfs(dirfd) < 0)
+		return vs_fail_errno(err, "cannot sync the file system");
+	return 0;
+}
+
 int file_rename_at(int from_dirfd, const char *from, int to_dirfd, const char *to, bool replace,
 		   struct vs_err *err)
 {

@@ -54,6 +54,10 @@ must_check_ int file_truncate(int fd, uint64_t size, struct vs_err *err);
 must_check_ int file_sync(int fd, struct vs_err *err);
 must_check_ int file_sync_dir(int dirfd, struct vs_err *err);
 
+/* Make everything durable that was written to the file system of @dirfd: for many new files at
+ * once. */
+must_check_ int file_sync_fs(int dirfd, struct vs_err *err);
+
 /* Rename; an existing target is replaced only with @replace (else VS_EBUSY). Across file systems:
  * VS_ENOTSUP. */
 must_check_ int file_rename_at(int from_dirfd, const char *from, int to_dirfd, const char *to,

@@ -13,6 +13,7 @@
 /* Files and directories of a store, as found at one moment. Sorted by path once complete. */
 struct snap_found {
 	char *path;
+	bool is_link;
 	struct file_info info; /* of the file that is read, behind a symbolic link */
 };
 

@@ -234,7 +234,7 @@ struct snap_create_request {
  * store. VS_EIO with sysno ENOSPC: not enough room, said before anything is written. *@out is owned
  * and has its members.
  */
-#define SNAP_ROUNDS_MAX 5
+#define SNAP_ROUNDS_MAX 3
 must_check_ int snap_create(int state_dirfd, const struct store *store,
 			    const struct snap_create_request *req, struct snap_manifest **out,
 			    struct vs_err *err);
@@ -338,15 +338,11 @@ must_check_ int snap_plan_cleanup(const struct snap_list *list, const struct sna
 				  int64_t now_ns, struct snap_decision **out, struct vs_err *err);
 
 /*
- * Remove a snapshot. When others take files from its archive, VS_EBUSY names them; with @repack
- * those files are packed into an archive of theirs first. The last good one is refused (VS_EBUSY)
- * unless @force.
+ * Remove a snapshot. When others take files from its archive, VS_EBUSY names them. The last good
+ * one is refused (VS_EBUSY) unless @force.
  */
 struct snap_delete_request {
-	bool repack;
 	bool force;
-	unsigned jobs;
-	const unsigned char *key;
 };
 must_check_ int snap_delete(int state_dirfd, const char *id, const struct snap_delete_request *req,
 			    struct vs_err *err);

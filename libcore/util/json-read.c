@@ -72,6 +72,14 @@ bool jr_as_uint(const struct jr *v, uint64_t *out)
 	return true;
 }
 
+bool jr_as_int(const struct jr *v, int64_t *out)
+{
+	if (!has_type(v, JSON_INTEGER))
+		return false;
+	*out = json_integer_value(inner(v));
+	return true;
+}
+
 bool jr_as_double(const struct jr *v, double *out)
 {
 	if (!has_type(v, JSON_REAL) && !has_type(v, JSON_INTEGER))
@@ -97,12 +105,7 @@ bool jr_get_uint(const struct jr *object, const char *key, uint64_t *out)
 
 bool jr_get_int(const struct jr *object, const char *key, int64_t *out)
 {
-	const struct jr *v = jr_get(object, key);
-
-	if (!has_type(v, JSON_INTEGER))
-		return false;
-	*out = json_integer_value(inner(v));
-	return true;
+	return jr_as_int(jr_get(object, key), out);
 }
 
 bool jr_get_bool(const struct jr *object, const char *key, bool *out)

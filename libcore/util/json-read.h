@@ -19,6 +19,7 @@ bool jr_is_array(const struct jr *v);
 bool jr_is_null(const struct jr *v);
 bool jr_as_str(const struct jr *v, const char **out); /* no NUL inside */
 bool jr_as_uint(const struct jr *v, uint64_t *out);
+bool jr_as_int(const struct jr *v, int64_t *out);
 bool jr_as_double(const struct jr *v, double *out); /* integers too */
 
 const struct jr *jr_get(const struct jr *object, const char *key); /* NULL when absent */

@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Making a snapshot: look, read, look again; then give it its name.
+ *
+ * The store is listed before and after it is read. When both agree with what was read, all of it
+ * was there at one moment. Else it is read again, a few times; a store that never rests is taken as
+ * it comes, file by file, and the manifest says so.
+ */
+
+#include "snap/making.h"
+
+#include "audit/audit.h"
+
+#include <limits.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+
+#define SUFFIX_MAX 1000u
+
+static void making_fini(struct making *mk)
+{
+	if (mk->backend && mk->backend->end && mk->state)
+		mk->backend->end(mk->state);
+	snap_manifest_freep(&mk->parent);
+	snap_manifest_freep(&mk->m);
+	snap_listing_fini(&mk->listing);
+	free(mk->items);
+	pool_freep(&mk->pool);
+	digest_ctx_freep(&mk->digest);
+	file_closep(&mk->fd);
+	snap_place_close(&mk->place);
+}
+
+/* ---- before ---- */
+
+/* Snapshots inside the store would be in the next snapshot, and go when it is rolled back. */
+static int refuse_inside(struct making *mk, struct vs_err *err)
+{
+	char self[64];
+	char state[PATH_MAX], store[PATH_MAX];
+	ssize_t n;
+	size_t len;
+
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", mk->state_dirfd);
+	n = readlink(self, state, sizeof(state) - 1);
+	if (!realpath(mk->store->path, store))
+		return vs_fail_errno(err, "%s", mk->store->path);
+	mk->m->store_path = vs_strdup(store);
+	if (n < 0)
+		return 0; /* no /proc: the caller has looked by the path */
+	state[n] = '\0';
+	len = strlen(store);
+	if (strncmp(state, store, len) == 0 && (state[len] == '/' || state[len] == '\0'))
+		return vs_fail(err, VS_EUSAGE,
+			       "%s is inside the store: give --state a place outside it", state);
+	return 0;
+}
+
+/* Is anything called so already? */
+static int is_taken(struct making *mk, const char *id, struct vs_err *err)
+{
+	char name[SNAP_FILE_MAX];
+	int r;
+
+	snap_manifest_name(id, name);
+	r = snap_exists(mk->place.manifests, name, err);
+	for (int is_sealed = 0; r == 0 && is_sealed < 2; is_sealed++) {
+		snap_archive_name(id, is_sealed, name);
+		r = snap_exists(mk->place.snapshots, name, err);
+	}
+	return r;
+}
+
+static int choose_id(struct making *mk, struct vs_err *err)
+{
+	char base[SNAP_ID_MAX + 1];
+	int r;
+
+	if (mk->req->name && !snap_id_is_valid(mk->req->name))
+		return vs_fail(
+			err, VS_EUSAGE,
+			"a snapshot's name has letters, digits, '_' and '-', at most %d of them",
+			SNAP_ID_MAX);
+	if (mk->req->name)
+		snprintf(base, sizeof(base), "%s", mk->req->name);
+	else
+		snap_id_format(mk->now_ns, base);
+	snprintf(mk->id, sizeof(mk->id), "%s", base);
+	r = is_taken(mk, mk->id, err);
+	if (r > 0 && mk->req->name)
+		return vs_fail(err, VS_EBUSY, "there is a snapshot %s already", base);
+	for (unsigned i = 2; r > 0 && i < SUFFIX_MAX; i++) {
+		snprintf(mk->id, sizeof(mk->id), "%.100s_%u", base, i);
+		r = is_taken(mk, mk->id, err);
+	}
+	return r > 0 ? vs_fail(err, VS_EBUSY, "there is a snapshot %s already", base) : r;
+}
+
+static char *copy_of(const char *text)
+{
+	return text ? vs_strdup(text) : NULL;
+}
+
+static int describe(struct making *mk, struct vs_err *err)
+{
+	const struct snap_health *h = mk->req->health;
+	struct snap_manifest *m = mk->m;
+	struct audit_head head = { 0 };
+	char name[SNAP_FILE_MAX];
+	int r;
+
+	m->id = vs_strdup(mk->id);
+	m->time_ns = mk->now_ns;
+	m->tool_version = vs_strdup(mk->req->tool_version);
+	m->reason = vs_strdup(mk->req->reason ? mk->req->reason : "asked for");
+	if (h && h->verdict)
+		m->health = (struct snap_health){ copy_of(h->verdict), copy_of(h->loadable),
+						  copy_of(h->level), h->errors, h->warnings };
+	m->archives = vs_alloc_array(1, sizeof(*m->archives));
+	m->archive_count = 1;
+	snap_archive_name(mk->id, mk->req->key != NULL, name);
+	m->archives[0].file = vs_strdup(name);
+	m->archives[0].snapshot = vs_strdup(mk->id);
+	m->archives[0].is_sealed = mk->req->key != NULL;
+	snap_temp_name(mk->id, mk->part);
+	/* A log that cannot be read is told by audit-log; it is no reason to have no snapshot. */
+	r = audit_head_load(mk->state_dirfd, &head, err);
+	if (r == 0) {
+		m->audit_seq = head.seq;
+		m->audit_digest = head.digest;
+	}
+	*err = (struct vs_err){ 0 };
+	return 0;
+}
+
+/* ---- looking ---- */
+
+static int look(struct making *mk, struct snap_listing *out, struct vs_err *err)
+{
+	return mk->backend->list(mk->store, mk->state, out, err);
+}
+
+static int prepare_items(struct making *mk, struct vs_err *err)
+{
+	int r;
+
+	snap_listing_fini(&mk->listing);
+	r = look(mk, &mk->listing, err);
+	if (r < 0)
+		return r;
+	free(mk->items);
+	mk->items = vs_alloc_array(mk->listing.file_count, sizeof(*mk->items));
+	making_match(mk);
+	if (making_chain(mk) > SNAP_CHAIN_MAX) {
+		snap_manifest_freep(&mk->parent);
+		making_match(mk);
+	}
+	return 0;
+}
+
+/* Does the store have room for what must be written, whatever it packs to? */
+static int check_space(const struct making *mk, struct vs_err *err)
+{
+	struct statvfs fs;
+	uint64_t need = (uint64_t)1 << 20;
+	uint64_t room;
+	char need_text[16], room_text[16];
+
+	for (size_t i = 0; i < mk->listing.file_count; i++) {
+		need += 512;
+		if (mk->items[i].must_read && !(mk->req->rehash && mk->items[i].before))
+			need += mk->items[i].info.size + 1024;
+	}
+	if (fstatvfs(mk->state_dirfd, &fs) < 0)
+		return 0; /* not known: then writing will tell */
+	room = (uint64_t)fs.f_bavail * fs.f_frsize;
+	if (need <= room)
+		return 0;
+	size_format(need, need_text);
+	size_format(room, room_text);
+	vs_fail(err, VS_EIO,
+		"not enough space for the snapshot: up to %s are needed and %s are free; nothing was written",
+		need_text, room_text);
+	err->sysno = ENOSPC;
+	return VS_EIO;
+}
+
+static bool same_file(const struct item *item, const struct snap_found *now)
+{
+	return !item->is_gone && item->info.size == now->info.size &&
+	       item->info.modified_ns == now->info.modified_ns &&
+	       item->info.inode == now->info.inode;
+}
+
+/* Is the store now what was read of it? */
+static int is_as_read(struct making *mk, bool *out, struct vs_err *err)
+{
+	cleanup_(snap_listing_fini) struct snap_listing now = { 0 };
+	int r = look(mk, &now, err);
+
+	if (r < 0)
+		return r;
+	*out = now.file_count == mk->listing.file_count;
+	for (size_t i = 0; *out && i < now.file_count; i++)
+		*out = strcmp(now.files[i].path, mk->listing.files[i].path) == 0 &&
+		       same_file(&mk->items[i], &now.files[i]);
+	return 0;
+}
+
+/* ---- the list of members ---- */
+
+/* The place of the parent's archive @old in the new list, added when it is not there. */
+static uint32_t take_archive(struct making *mk, uint32_t old, uint32_t *places)
+{
+	const struct snap_archive *from = &mk->parent->archives[old];
+	struct snap_manifest *m = mk->m;
+
+	if (places[old] == 0) {
+		struct snap_archive *to = &m->archives[m->archive_count];
+
+		*to = (struct snap_archive){ vs_strdup(from->file), vs_strdup(from->snapshot),
+					     from->size, from->digest, from->is_sealed };
+		places[old] = (uint32_t)m->archive_count++;
+	}
+	return places[old];
+}
+
+static void add_member(struct making *mk, const struct item *item, uint32_t *places)
+{
+	struct snap_manifest *m = mk->m;
+
+	m->members[m->member_count++] = (struct snap_member){
+		.path = vs_strdup(item->found->path),
+		.size = item->info.size,
+		.inode = item->info.inode,
+		.modified_ns = item->info.modified_ns,
+		.mode = item->info.mode,
+		.archive = item->is_stored ? 0 : take_archive(mk, item->before->archive, places),
+		.collection = UINT32_MAX,
+		.batch = SNAP_NO_BATCH,
+		.digest = item->digest,
+	};
+}
+
+static void take_listing(struct making *mk)
+{
+	struct snap_manifest *m = mk->m;
+	size_t old = mk->parent ? mk->parent->archive_count : 0;
+	cleanup_(vs_freep) uint32_t *places = vs_alloc_array(old, sizeof(*places));
+
+	m->archives = vs_grow(m->archives, &(size_t){ 1 }, old + 1, sizeof(*m->archives));
+	m->members = vs_alloc_array(mk->listing.file_count, sizeof(*m->members));
+	for (size_t i = 0; i < mk->listing.file_count; i++) {
+		if (!mk->items[i].is_gone)
+			add_member(mk, &mk->items[i], places);
+	}
+	m->directories = mk->listing.directories;
+	m->directory_count = mk->listing.directory_count;
+	m->skipped = mk->listing.skipped;
+	m->skipped_count = mk->listing.skipped_count;
+	mk->listing.directories = NULL;
+	mk->listing.directory_count = 0;
+	mk->listing.skipped = NULL;
+	mk->listing.skipped_count = 0;
+	m->chain = (uint32_t)(m->archive_count - 1);
+	if (m->chain > 0)
+		m->parent = vs_strdup(mk->parent->id);
+}
+
+static int read_for_group(void *ctx, const struct snap_member *member, struct buf *out,
+			  struct vs_err *err)
+{
+	struct making *mk = ctx;
+	struct snap_found found = { .path = member->path, .is_link = true };
+	struct file_info info;
+
+	/* Gone since, or a link by now: then its collection has no name in the manifest. */
+	if (making_read(mk, &found, out, &info, err) > 0)
+		buf_clear(out);
+	*err = (struct vs_err){ 0 };
+	return 0;
+}
+
+/* ---- the whole ---- */
+
+static int read_until_stable(struct making *mk, struct vs_err *err)
+{
+	int r = 0;
+
+	for (unsigned round = 0; r == 0 && !mk->m->is_stable && round < SNAP_ROUNDS_MAX; round++) {
+		r = prepare_items(mk, err);
+		if (r == 0 && round == 0)
+			r = check_space(mk, err);
+		if (r == 0 && mk->req->progress)
+			mk->req->progress->part_items = mk->listing.file_count;
+		if (r == 0)
+			r = making_write_archive(mk, err);
+		if (r == 0)
+			r = is_as_read(mk, &mk->m->is_stable, err);
+	}
+	return r;
+}
+
+static int fill_manifest(struct making *mk, struct vs_err *err)
+{
+	int r;
+
+	take_listing(mk);
+	r = mk->backend->group(mk->m, read_for_group, mk, err);
+	if (r == 0)
+		snap_sum(mk->m);
+	return r;
+}
+
+/* What was written can be read again, and is what was meant. */
+static int read_back(struct making *mk, struct vs_err *err)
+{
+	struct snap_access access = { .state_dirfd = mk->state_dirfd, .key = mk->req->key };
+	char *name = mk->m->archives[0].file;
+	int r;
+
+	mk->m->archives[0].file = mk->part;
+	r = snap_read_back(&access, mk->place.snapshots, mk->m, 1, mk->pool, err);
+	mk->m->archives[0].file = name;
+	return r < 0 ? vs_err_in(err, "the archive cannot be read back") : 0;
+}
+
+static int make(struct making *mk, struct vs_err *err)
+{
+	int r;
+
+	if (mk->backend->begin)
+		r = mk->backend->begin(mk->store, mk->place.snapshots, &mk->state, err);
+	else
+		r = 0;
+	if (r == 0)
+		r = making_find_parent(mk, err);
+	if (r == 0)
+		r = read_until_stable(mk, err);
+	if (r == 0)
+		r = fill_manifest(mk, err);
+	if (r == 0)
+		r = read_back(mk, err);
+	if (r == 0)
+		r = snap_publish(&mk->place, mk->m, mk->part, err);
+	return r;
+}
+
+int snap_create(int state_dirfd, const struct store *store, const struct snap_create_request *req,
+		struct snap_manifest **out, struct vs_err *err)
+{
+	cleanup_(making_fini) struct making mk = {
+		.req = req,
+		.store = store,
+		.state_dirfd = state_dirfd,
+		.fd = -1,
+		.now_ns = clock_now_ns(req->clock),
+		.place = SNAP_PLACE_CLOSED,
+	};
+	struct vs_err ignored = { 0 };
+	uint64_t removed = 0;
+	int r;
+
+	mk.m = vs_alloc(sizeof(*mk.m));
+	mk.m->store_kind = vs_strdup(store_kind_name(store->kind));
+	mk.digest = digest_ctx_new();
+	r = snap_backend_for(store->kind, &mk.backend, err);
+	if (r == 0)
+		r = refuse_inside(&mk, err);
+	if (r == 0)
+		r = snap_place_open(state_dirfd, true, &mk.place, err);
+	if (r == 0)
+		r = snap_sweep(state_dirfd, &removed, err);
+	if (r == 0)
+		r = choose_id(&mk, err);
+	if (r < 0)
+		return r;
+	mk.pool = pool_new(VS_MAX(req->jobs, 1));
+	r = describe(&mk, err);
+	if (r == 0)
+		r = make(&mk, err);
+	if (r < 0) {
+		(void)!snap_sweep(state_dirfd, &removed, &ignored);
+		return r;
+	}
+	*out = VS_TAKE(mk.m);
+	return 0;
+}

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * What the files of this room share: names on disk, packed pieces, archives as streams.
+ */
+
+#include "snap/backend.h"
+#include "snap/snap.h"
+
+#define SNAP_DIR "snapshots"
+#define MANIFEST_DIR "manifests"
+#define LOG_DIR "logs"
+
+/* Longest name of a file of ours: an id with the longest ending and a temporary one's dots. */
+#define SNAP_FILE_MAX 200
+
+/* ---- place.c ---- */
+
+/* The three directories, open; -1 where one is not there. */
+struct snap_place {
+	int snapshots, manifests, logs;
+};
+#define SNAP_PLACE_CLOSED                                                                          \
+	{                                                                                          \
+		-1, -1, -1                                                                         \
+	}
+must_check_ int snap_place_open(int state_dirfd, bool make, struct snap_place *out,
+				struct vs_err *err);
+void snap_place_close(struct snap_place *place);
+
+void snap_archive_name(const char *id, bool is_sealed, char out[SNAP_FILE_MAX]);
+void snap_manifest_name(const char *id, char out[SNAP_FILE_MAX]);
+void snap_members_name(const char *id, char out[SNAP_FILE_MAX]);
+/* What a manifest is called while its snapshot is being made, or removed: see sweep.c. */
+void snap_pending_name(const char *id, char out[SNAP_FILE_MAX]);
+void snap_temp_name(const char *id, char out[SNAP_FILE_MAX]);
+
+/* 1 when there is something called @name, 0 when not. */
+must_check_ int snap_exists(int dirfd, const char *name, struct vs_err *err);
+
+/* Remove a file; that it is not there is fine. */
+must_check_ int snap_unlink(int dirfd, const char *name, struct vs_err *err);
+
+/* ---- paths (path.c) ---- */
+
+/* Relative, no empty part, no "." and no "..", no longer than a path may be. */
+bool snap_path_is_safe(struct slice path);
+
+/* Order of the list: bytes of the paths. */
+int snap_path_cmp(const char *a, const char *b);
+
+/* ---- manifest-write.c ---- */
+
+/* Its last key is the digest of all text before it. */
+#define MANIFEST_SEAL ",\"manifest_sha256\":\""
+void snap_format_manifest(const struct snap_manifest *m, struct buf *out);
+void snap_format_members(const struct snap_manifest *m, struct buf *out);
+
+/* ---- manifest-read.c, members-read.c ---- */
+
+#define SNAP_MANIFEST_MAX (UINT64_C(256) << 20)
+#define SNAP_MEMBERS_MAX (UINT64_C(1) << 30) /* of the list, unpacked */
+must_check_ int snap_parse_manifest(struct slice text, const char *id, struct snap_manifest **out,
+				    struct vs_err *err);
+must_check_ int snap_parse_members(struct slice text, struct snap_manifest *m, struct vs_err *err);
+
+/* Text of a value that may have its exact bytes in "<key>_hex". False: neither is there. */
+bool snap_get_bytes(const struct jr *object, const char *key, struct buf *out);
+
+/* ---- sums.c ---- */
+
+/* Bytes, documents and roots of @m from its members; collections and batches must be set. */
+void snap_sum(struct snap_manifest *m);
+
+/* Do the sums in the manifest agree with the list? */
+must_check_ int snap_check_sums(const struct snap_manifest *m, struct vs_err *err);
+
+/* ---- pack.c ---- */
+
+/*
+ * A piece: one gzip member that says in a subfield of its header how long it is, packed and
+ * unpacked, so that pieces can be unpacked by several threads.
+ *
+ *	1f 8b 08 04 0{4} 00 ff	 gzip, deflate, with extra field, no time
+ *	0c 00 'V' 'S' 08 00	 one subfield of 8 bytes
+ *	packed{4} raw{4}	 lengths, little-endian; packed: of the whole piece
+ *	deflate data, CRC-32, length
+ */
+#define PIECE_HEAD 24
+#define PIECE_RAW_MAX ((size_t)4 << 20)
+#define PIECE_PACKED_MAX (PIECE_RAW_MAX + PIECE_RAW_MAX / 8 + 1024)
+
+struct snap_packer; /* one per thread; owned */
+struct snap_packer *snap_packer_new(void);
+void snap_packer_freep(struct snap_packer **packer);
+
+/* Append @raw (at most PIECE_RAW_MAX) to @out as one piece. VS_ENOMEM. */
+must_check_ int snap_pack(struct snap_packer *packer, struct slice raw, struct buf *out,
+			  struct vs_err *err);
+
+struct snap_piece {
+	size_t packed, raw;
+};
+/* Read a piece's head from its first PIECE_HEAD bytes; false when it is none of ours. */
+bool snap_piece_head(struct slice bytes, struct snap_piece *out);
+
+/* Unpack a whole piece into @raw, which has room for piece->raw bytes; checks everything. */
+must_check_ bool snap_unpack(struct snap_packer *packer, struct slice piece, unsigned char *raw,
+			     size_t raw_len);
+
+/* Any number of bytes as pieces in a row, and back; @max bounds what is unpacked. */
+must_check_ int snap_pack_all(struct slice raw, struct buf *out, struct vs_err *err);
+must_check_ int snap_unpack_all(struct slice packed, uint64_t max, struct buf *out,
+				struct vs_err *err);
+
+/* ---- tar-write.c ---- */
+
+/* Append the tar header of a regular file, as the archive has it. */
+must_check_ int snap_tar_header(struct buf *out, const char *name, uint64_t size, uint32_t mode,
+				int64_t modified_ns, struct vs_err *err);
+
+/* Zeros behind @size bytes of content, up to the next block of 512. */
+void snap_tar_pad(struct buf *out, uint64_t size);
+#define TAR_END_LEN 1024
+
+/* ---- reader.c ---- */
+
+/* The members of one archive, in turn. Owned. */
+struct snap_reader;
+must_check_ int snap_reader_open(struct snap_reader **out, const struct snap_access *access,
+				 int snapshots_dirfd, const struct snap_archive *archive,
+				 struct pool *pool, struct vs_err *err);
+void snap_reader_freep(struct snap_reader **reader);
+
+struct snap_tar_entry {
+	const char *name; /* without the snapshot's prefix; borrowed until the next call */
+	uint64_t size;
+};
+
+/* 1, 0 at the end, negative. Anything but a regular file with a safe name is VS_EFORMAT. */
+must_check_ int snap_reader_next(struct snap_reader *reader, struct snap_tar_entry *out,
+				 struct vs_err *err);
+
+/* The next bytes of the member; len 0 at its end. */
+must_check_ int snap_reader_data(struct snap_reader *reader, struct slice *out, struct vs_err *err);
+
+/* ---- verify.c ---- */
+
+/*
+ * The next member of archive @archive of @m that the list wants from it. What the list does not
+ * have is passed over in archives of other snapshots, and VS_EFORMAT in the snapshot's own (0).
+ * @seen has a byte for each member of @m.
+ */
+must_check_ int snap_next_member(struct snap_reader *reader, const struct snap_manifest *m,
+				 uint32_t archive, unsigned char *seen,
+				 const struct snap_member **out, struct vs_err *err);
+
+/* Read a member to its end, giving its bytes to @take unless that is NULL; VS_EFORMAT when they
+ * are not what the list says. */
+must_check_ int snap_read_member(struct snap_reader *reader, const struct snap_member *member,
+				 struct digest_ctx *ctx,
+				 int (*take)(void *to, struct slice bytes, struct vs_err *err),
+				 void *to, struct vs_err *err);
+
+/* Read the first @archives archives of @m whole, as restoring would. */
+must_check_ int snap_read_back(const struct snap_access *access, int snapshots_dirfd,
+			       const struct snap_manifest *m, size_t archives, struct pool *pool,
+			       struct vs_err *err);
+
+/* ---- save.c ---- */
+
+/* Write the manifest of @m, which has none yet or has one to be replaced. */
+must_check_ int snap_save_manifest(int manifests_dirfd, const struct snap_manifest *m,
+				   struct vs_err *err);
+
+/* Give a finished archive and @m their names: from here on there is the snapshot. Sets the list's
+ * digest. */
+must_check_ int snap_publish(struct snap_place *place, struct snap_manifest *m, const char *part,
+			     struct vs_err *err);
+
+/* The manifest loses its name, and then all its files go. */
+must_check_ int snap_withdraw(int state_dirfd, const char *id, struct vs_err *err);
+
+/* How many of @list take files from the archive of @id; their names are appended to @who. */
+int snap_needed_by(const struct snap_list *list, const char *id, struct buf *who);

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Which snapshots a policy keeps. Pure: it looks at times and verdicts only, all in UTC.
+ *
+ * Rules are asked newest first, over the good snapshots alone: a bad one takes no place from a good
+ * one. A bad one newer than the oldest good one that is kept stays, since what it holds may be all
+ * that is left of the latest documents; an older one goes.
+ */
+
+#include "snap/private.h"
+
+#include <time.h>
+
+#define DAY_NS (INT64_C(86400) * 1000000000)
+
+static void keep(struct snap_decision *d, const char *fmt, ...) printf_(2, 3);
+
+static void keep(struct snap_decision *d, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (d->keep)
+		return; /* the first reason stands */
+	d->keep = true;
+	va_start(ap, fmt);
+	vsnprintf(d->reason, sizeof(d->reason), fmt, ap);
+	va_end(ap);
+}
+
+static bool is_good(const struct snap_decision *d)
+{
+	return d->entry->m && snap_is_good(d->entry->m);
+}
+
+/* ---- rules ---- */
+
+static void keep_young(struct snap_decision *all, size_t count, uint64_t days, int64_t now_ns)
+{
+	for (size_t i = 0; i < count; i++) {
+		const struct snap_manifest *m = all[i].entry->m;
+		int64_t age;
+
+		if (!is_good(&all[i]))
+			continue;
+		if (__builtin_sub_overflow(now_ns, m->time_ns, &age) || age < 0)
+			age = 0;
+		if ((uint64_t)(age / DAY_NS) < days)
+			keep(&all[i], "younger than %" PRIu64 " day%s", days, days == 1 ? "" : "s");
+	}
+}
+
+static void keep_last(struct snap_decision *all, size_t count, uint64_t last)
+{
+	uint64_t kept = 0;
+
+	for (size_t i = count; i > 0 && kept < last; i--) {
+		if (!is_good(&all[i - 1]))
+			continue;
+		kept++;
+		keep(&all[i - 1], "one of the last %" PRIu64, last);
+	}
+}
+
+enum period {
+	HOUR,
+	DAY,
+	WEEK,
+	MONTH,
+};
+
+/* What periods are called: snapshots of one period have one name. */
+static void period_name(enum period period, int64_t time_ns, char out[32])
+{
+	time_t seconds = (time_t)(time_ns / 1000000000);
+	struct tm tm = { 0 };
+	size_t len = 0;
+
+	snprintf(out, 32, "?");
+	if (!gmtime_r(&seconds, &tm))
+		return;
+	switch (period) {
+	case HOUR:
+		len = strftime(out, 32, "%Y-%m-%d %H:00", &tm);
+		break;
+	case DAY:
+		len = strftime(out, 32, "%Y-%m-%d", &tm);
+		break;
+	case WEEK:
+		len = strftime(out, 32, "%G-W%V", &tm);
+		break;
+	case MONTH:
+		len = strftime(out, 32, "%Y-%m", &tm);
+		break;
+	}
+	assert(len > 0);
+}
+
+static void keep_newest_of(struct snap_decision *all, size_t count, enum period period,
+			   uint64_t number)
+{
+	char last[32] = "";
+	uint64_t kept = 0;
+
+	for (size_t i = count; i > 0 && kept < number; i--) {
+		char name[32];
+
+		if (!is_good(&all[i - 1]))
+			continue;
+		period_name(period, all[i - 1].entry->m->time_ns, name);
+		if (strcmp(name, last) == 0)
+			continue;
+		snprintf(last, sizeof(last), "%s", name);
+		kept++;
+		keep(&all[i - 1], "newest of %s", name);
+	}
+}
+
+/* ---- what is kept whatever the rules say ---- */
+
+static void keep_last_good(struct snap_decision *all, size_t count)
+{
+	for (size_t i = count; i > 0; i--) {
+		if (is_good(&all[i - 1])) {
+			keep(&all[i - 1], "the last good one");
+			return;
+		}
+	}
+	/* None is good: then nobody can say which one will be wanted. */
+	for (size_t i = 0; i < count; i++)
+		keep(&all[i], "none is good");
+}
+
+static void keep_bad_and_newer(struct snap_decision *all, size_t count)
+{
+	bool is_older = true;
+
+	for (size_t i = 0; i < count; i++) {
+		if (!all[i].entry->m)
+			keep(&all[i], "its manifest cannot be read");
+		else if (is_good(&all[i]))
+			is_older &= !all[i].keep;
+		else if (!is_older)
+			keep(&all[i], "bad, and newer than good ones that are kept");
+	}
+}
+
+/* Older ones come first, and only older ones are needed: one pass from the newest on is enough. */
+static void keep_needed(struct snap_decision *all, size_t count)
+{
+	for (size_t i = count; i > 0; i--) {
+		const struct snap_manifest *m = all[i - 1].entry->m;
+
+		for (size_t k = 1; all[i - 1].keep && m && k < m->archive_count; k++) {
+			for (size_t j = 0; j < count; j++) {
+				if (strcmp(all[j].entry->id, m->archives[k].snapshot) == 0)
+					keep(&all[j], "holds files of %s", m->id);
+			}
+		}
+	}
+}
+
+static const char *why_removed(const struct snap_decision *d)
+{
+	return is_good(d) ? "no rule keeps it" : "bad, and older than every good one that is kept";
+}
+
+int snap_plan_cleanup(const struct snap_list *list, const struct snap_policy *policy,
+		      int64_t now_ns, struct snap_decision **out, struct vs_err *err)
+{
+	struct snap_decision *all;
+
+	if (!policy->days && !policy->last && !policy->hourly && !policy->daily &&
+	    !policy->weekly && !policy->monthly)
+		return vs_fail(err, VS_EUSAGE,
+			       "a policy without a rule would keep nothing: say what to keep");
+	all = vs_alloc_array(list->count, sizeof(*all));
+	for (size_t i = 0; i < list->count; i++)
+		all[i].entry = &list->entries[i];
+	keep_young(all, list->count, policy->days, now_ns);
+	keep_last(all, list->count, policy->last);
+	keep_newest_of(all, list->count, HOUR, policy->hourly);
+	keep_newest_of(all, list->count, DAY, policy->daily);
+	keep_newest_of(all, list->count, WEEK, policy->weekly);
+	keep_newest_of(all, list->count, MONTH, policy->monthly);
+	keep_last_good(all, list->count);
+	keep_bad_and_newer(all, list->count);
+	keep_needed(all, list->count);
+	for (size_t i = 0; i < list->count; i++) {
+		if (!all[i].keep)
+			snprintf(all[i].reason, sizeof(all[i].reason), "%s", why_removed(&all[i]));
+	}
+	*out = all;
+	return 0;
+}
