@@ -7,6 +7,9 @@
 #include "key.h"
 #include "progress.h"
 
+/* What a person or a script can make use of, in memory that does not depend on the store. */
+#define MAX_FINDINGS 10000
+
 enum level_word {
 	LEVEL_FULL,
 	LEVEL_QUICK,
@@ -57,7 +60,7 @@ static const struct opt options[] = {
 	OPT_FILE("against", 0, struct verify_opts, against, "EXPORT",
 		 "compare with an export file made earlier: what is missing, what has changed"),
 	OPT_NUMBER("max-findings", 0, struct verify_opts, max_findings, UINT64_MAX, "N",
-		   "list at most N findings of each severity; all are counted"),
+		   "list at most N findings of each severity (default 10000); all are counted"),
 	OPT_END,
 };
 
@@ -115,7 +118,8 @@ static int run(struct app *app, const void *opts_, char *const *operands)
 		.check = { .level = level_of(opts->level),
 			   .has_compression = opts->compression != COMPRESSION_AUTO,
 			   .gzip = opts->compression == COMPRESSION_GZIP,
-			   .max_findings = opts->max_findings,
+			   .max_findings =
+				   opts->max_findings > 0 ? opts->max_findings : MAX_FINDINGS,
 			   .jobs = app_jobs(app),
 			   .progress = &progress,
 			   .against = opts->against },

@@ -10,6 +10,12 @@
 
 #include "check/chromem-run.h"
 
+/*
+ * Files with one hash that are compared with each other. There can only be more where one file was
+ * copied under as many names, and then these say enough of the rest.
+ */
+#define GROUP_MAX 65536
+
 /* Damage hits few documents; where more are misnamed, a program named them so. */
 #define ORIGINALS_SOUGHT_MAX 64
 
@@ -193,18 +199,41 @@ static int judge_twins(struct chromem_run *run, struct part *part, const struct 
 	return 0;
 }
 
+/* No other file can hold its id. Where it would not be listed, it need not be read again either. */
+static int judge_single(struct chromem_run *run, struct part *part, const struct misnamed *file,
+			bool seek_original, struct vs_err *err)
+{
+	const struct group g = { .hash = file->hash, .seek_original = seek_original, .count = 1 };
+
+	if (!seek_original && file->hash != CHROMEM_META_KEY &&
+	    !report_has_room(&run->report, PROB_CHROMEM_DOCUMENT_MISNAMED)) {
+		part_count(run, part, PROB_CHROMEM_DOCUMENT_MISNAMED);
+		return 0;
+	}
+	return report_misnamed(run, part, &g, file->index, false, err);
+}
+
 /* All misnamed files whose ids have one hash, and the file that rightly has it. */
 static int judge_group(struct chromem_run *run, struct part *part, const struct misnamed *row,
 		       size_t count, bool seek_original, struct vs_err *err)
 {
 	cleanup_(group_fini) struct group g = { .hash = row->hash, .seek_original = seek_original };
+	bool has_proper;
 	size_t proper;
 	int r;
 
-	if (row->hash != CHROMEM_META_KEY && part_find_key(run, part, row->hash, &proper)) {
+	has_proper = row->hash != CHROMEM_META_KEY && part_find_key(run, part, row->hash, &proper);
+	if (!has_proper && count == 1)
+		return judge_single(run, part, row, seek_original, err);
+	if (has_proper) {
 		r = group_add(run, part, &g, (uint32_t)proper, true, err);
 		if (r < 0)
 			return r;
+	}
+	if (count > GROUP_MAX) {
+		run_gap(run, part->c->dir, "some of the files that hold one id",
+			"so many are not compared with each other", false);
+		count = GROUP_MAX;
 	}
 	for (size_t i = 0; i < count; i++) {
 		r = group_add(run, part, &g, row[i].index, false, err);

@@ -37,6 +37,33 @@ Test(ids, misnamed)
 	}
 }
 
+/* So many that their originals are not looked for; those that are not listed are counted. */
+Test(ids, many_misnamed)
+{
+	cleanup_(kit_dir_freep) struct kit_dir *dir = kit_healthy(CHROMEM_PLAIN);
+
+	for (unsigned i = 0; i < 100; i++) {
+		cleanup_(vs_freep) char *path = NULL;
+		struct kit_doc doc;
+		char name[32];
+
+		snprintf(name, sizeof(name), "%08x.gob", 0xf0000000u + i);
+		path = in_notes(name);
+		kit_doc(&doc, "notes", 2000 + i);
+		kit_write_doc(dir, CHROMEM_PLAIN, path, &doc.doc);
+	}
+	for (unsigned max = 0; max <= 7; max += 7) {
+		cleanup_(kit_result_freep) struct kit_result *r = kit_check(
+			dir->path, &(struct check_request){
+					   .level = CHECK_FULL, .jobs = 2, .max_findings = max });
+
+		cr_assert_eq(r->summary.warnings, 100);
+		cr_assert_eq(r->count, max > 0 ? max : 100);
+		cr_assert_eq(r->summary.omitted, 100 - r->count);
+		cr_assert_eq(kit_count(r, "chromem-document-misnamed"), r->count);
+	}
+}
+
 Test(ids, id_damaged)
 {
 	for (unsigned bit = 0; bit < 8; bit++) {
