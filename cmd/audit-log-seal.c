@@ -48,14 +48,15 @@ static int seal_file_save(const char *path, const unsigned char key[AUDIT_KEY_LE
 			  struct vs_err *err)
 {
 	cleanup_(file_closep) int fd = -1;
+	const size_t digits = 2 * (size_t)AUDIT_KEY_LEN;
 	char text[2 * AUDIT_KEY_LEN + 2];
 	int r;
 
 	hex_format(key, AUDIT_KEY_LEN, text);
-	text[2 * AUDIT_KEY_LEN] = '\n';
+	text[digits] = '\n';
 	r = file_create_at(AT_FDCWD, path, 0600, &fd, err);
 	if (r == 0)
-		r = file_write(fd, slice_of(text, 2 * AUDIT_KEY_LEN + 1), err);
+		r = file_write(fd, slice_of(text, digits + 1), err);
 	if (r == 0)
 		r = file_sync(fd, err);
 	explicit_bzero(text, sizeof(text));

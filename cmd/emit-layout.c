@@ -94,6 +94,7 @@ static void write_rows(struct emit *e)
 {
 	struct emit_layout *l = e->layout;
 
+	assert(l->count > 0);
 	for (size_t i = 0; i < l->cell_count; i++) {
 		if (l->cells[i].text)
 			append_column(e, i % l->count, l->cells[i].style, l->cells[i].text);
@@ -247,9 +248,12 @@ static void value_end(struct emit *e)
 static void cell_take(struct emit *e, enum emit_style style, char *text)
 {
 	struct emit_layout *l = e->layout;
+	struct cell *cell;
 
 	l->cells = vs_grow(l->cells, &l->cell_cap, l->cell_count + 1, sizeof(*l->cells));
-	l->cells[l->cell_count++] = (struct cell){ text, style };
+	cell = &l->cells[l->cell_count++];
+	cell->text = text;
+	cell->style = style;
 	value_end(e);
 }
 

@@ -176,6 +176,7 @@ void help_command(struct app *app, const struct command *group, const struct com
 	}
 	/* A verb that was only implied: the group's help names it. */
 	if (app->is_implied_verb) {
+		assert(group);
 		c = group;
 		group = NULL;
 	}

@@ -67,9 +67,9 @@ struct listing {
 static void chunk_free(struct row_chunk *chunk)
 {
 	for (size_t i = 0; i < chunk->count; i++) {
-		free((void *)(uintptr_t)chunk->rows[i].id.ptr);
-		free((void *)(uintptr_t)chunk->rows[i].file);
-		free((void *)(uintptr_t)chunk->rows[i].fault);
+		vs_free_const(chunk->rows[i].id.ptr);
+		vs_free_const(chunk->rows[i].file);
+		vs_free_const(chunk->rows[i].fault);
 	}
 	free(chunk->rows);
 	free(chunk);

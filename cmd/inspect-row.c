@@ -138,7 +138,8 @@ void block_emit(struct emit *e, const char *key, const char *heading, struct sli
 	if (e->is_json)
 		return;
 	emit_paragraph(e, 0, EMIT_BOLD, heading, "");
-	while (off < text.len) {
+	assert(text.ptr || text.len == 0);
+	while (text.ptr && off < text.len) {
 		const unsigned char *end = memchr(text.ptr + off, '\n', text.len - off);
 		size_t len = end ? (size_t)(end - text.ptr) - off : text.len - off;
 		cleanup_(buf_fini) struct buf line = { 0 };

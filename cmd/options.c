@@ -61,6 +61,7 @@ static int option_store(struct app *app, const struct opt *o, void *opts, const 
 		memcpy(field, &yes, sizeof(yes));
 		return 0;
 	case OPT_KIND_CHOICE:
+		assert(argument);
 		r = choice_index(app, o, shown_name, argument, &index);
 		if (r != 0)
 			return r;
@@ -71,11 +72,13 @@ static int option_store(struct app *app, const struct opt *o, void *opts, const 
 	case OPT_KIND_TEXT:
 	case OPT_KIND_FILE:
 	case OPT_KIND_DIR:
+		assert(argument);
 		if (*argument == '\0')
 			return app_usage(app, "%s needs %s, and got nothing", shown_name, o->words);
 		memcpy(field, &argument, sizeof(argument));
 		return 0;
 	case OPT_KIND_NUMBER:
+		assert(argument);
 		if (parse_u64(argument, o->value, &number)) {
 			memcpy(field, &number, sizeof(number));
 			return 0;
@@ -221,7 +224,7 @@ bool options_want_json(int argc, char **argv)
 {
 	bool json = false;
 
-	for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
+	for (int i = 1; i < argc && argv[i] && strcmp(argv[i], "--") != 0; i++) {
 		const char *format = NULL;
 
 		if (strcmp(argv[i], "--json") == 0)

@@ -8,7 +8,7 @@ static void finding_free(struct verify_finding *f)
 {
 	free(f->collection);
 	free(f->path);
-	free((void *)(uintptr_t)f->document.ptr);
+	vs_free_const(f->document.ptr);
 	free(f->message);
 	free(f->fix);
 }
@@ -19,7 +19,7 @@ void verify_report_fini(struct verify_report *r)
 		finding_free(&r->findings[i]);
 	for (size_t i = 0; i < r->collection_count; i++) {
 		free(r->collections[i].id);
-		free((void *)(uintptr_t)r->collections[i].name.ptr);
+		vs_free_const(r->collections[i].name.ptr);
 	}
 	for (size_t i = 0; i < r->gap_count; i++) {
 		free(r->gaps[i].path);

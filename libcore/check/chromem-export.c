@@ -60,6 +60,7 @@ static void export_report(struct export_run *run, struct finding *f)
 		usual->errors += problem_row(f->code)->severity == SEV_ERROR;
 	}
 	report_add(&run->report, f);
+	f->collection = NULL;
 }
 
 /* ---- first reading ---- */

@@ -116,7 +116,7 @@ int check_timeline(const struct store *store, const char *dir, struct timeline *
 	cleanup_(file_closep) int dirfd = -1;
 	struct timeline t = { 0 };
 	struct chromem_form form;
-	struct file_info info;
+	struct file_info info = { 0 };
 	int r;
 
 	if (store->kind != STORE_CHROMEM)

@@ -181,7 +181,11 @@ void contextd_identify(struct slice text, struct buf *out)
 static bool put_by_byte(struct contextd_names *it, struct slice s)
 {
 	for (size_t i = 0; i < s.len; i++) {
-		if (!put(it, is_plain(s.ptr[i]) || is_upper(s.ptr[i]) ? (char)s.ptr[i] : '_'))
+		char c = '_';
+
+		if (is_plain(s.ptr[i]) || is_upper(s.ptr[i]))
+			c = (char)s.ptr[i];
+		if (!put(it, c))
 			return false;
 	}
 	return true;

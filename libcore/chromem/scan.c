@@ -227,7 +227,7 @@ static void make_chunks(struct scan *scan, size_t *next)
 	const struct chromem_visitor *v = scan->visitor;
 	const struct chromem_collection *c = &scan->collection->shown;
 	size_t count = chromem_list_count(c->list);
-	size_t len = count / (pool_threads(scan->req->pool) * CHUNKS_PER_WORKER);
+	size_t len = count / ((size_t)pool_threads(scan->req->pool) * CHUNKS_PER_WORKER);
 
 	len = VS_MIN(VS_MAX(len, CHUNK_MIN), CHUNK_MAX);
 	/* What was read already is not worth waking the others for. */

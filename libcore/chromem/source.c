@@ -59,8 +59,10 @@ void chromem_source_freep(struct chromem_source **source)
 
 	if (!s)
 		return;
-	while (s->chunks)
-		chunk_free(s->chunks);
+	for (struct chunk *chunk = s->chunks, *next; chunk; chunk = next) {
+		next = chunk->next;
+		chunk_free(chunk);
+	}
 	for (size_t i = 0; i < s->part_count; i++) {
 		free(s->parts[i].dir);
 		chromem_roster_freep(&s->parts[i].ids);

@@ -99,7 +99,8 @@ static const struct gob_builtin *builtin_find(int32_t number)
 static uint32_t table_slot(const struct gob_reader *r, int32_t number)
 {
 	size_t mask = r->table_size - 1;
-	size_t slot = ((uint32_t)number * UINT32_C(2654435761)) & mask;
+	uint32_t mixed = (uint32_t)number * UINT32_C(2654435761);
+	size_t slot = mixed & mask;
 
 	/* Entries are positions plus one; there are always free ones. */
 	while (r->table[slot] != 0 && r->types[r->table[slot] - 1].number != number)

@@ -268,7 +268,7 @@ static int clear_half_step(struct journal *j, const struct step *step, struct vs
 
 int journal_back(struct journal *j, struct vs_err *err)
 {
-	size_t applied;
+	size_t applied = 0;
 	int r;
 
 	r = journal_progress(j, &applied, err);

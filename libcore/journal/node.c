@@ -194,7 +194,7 @@ static int look(int dirfd, const char *path, bool with_content, struct node *out
 		struct vs_err *err)
 {
 	cleanup_(file_closep) int parent = -1;
-	const char *name;
+	const char *name = NULL;
 	int r;
 
 	r = journal_open_parent(dirfd, path, &parent, &name, err);

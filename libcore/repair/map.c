@@ -18,8 +18,8 @@
 static void free_pairs(struct meta_map *map)
 {
 	for (size_t i = 0; i < map->count; i++) {
-		free((void *)(uintptr_t)map->pairs[i].key.ptr);
-		free((void *)(uintptr_t)map->pairs[i].value.ptr);
+		vs_free_const(map->pairs[i].key.ptr);
+		vs_free_const(map->pairs[i].value.ptr);
 	}
 	free(map->pairs);
 }

@@ -19,7 +19,7 @@ struct name_list {
 static void name_list_fini(struct name_list *list)
 {
 	for (size_t i = 0; i < list->count; i++)
-		free((void *)(uintptr_t)list->names[i].ptr);
+		vs_free_const(list->names[i].ptr);
 	free(list->names);
 }
 

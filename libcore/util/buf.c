@@ -156,3 +156,11 @@ void vs_freep(void *pointer_to_pointer)
 	free(*ptr);
 	*ptr = NULL;
 }
+
+void vs_free_const(const void *owned)
+{
+	void *mine;
+
+	memcpy(&mine, &owned, sizeof(mine));
+	free(mine);
+}

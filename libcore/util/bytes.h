@@ -93,3 +93,6 @@ void *vs_grow(void *array, size_t *cap, size_t need, size_t size);
 void *vs_try_alloc(size_t count, size_t size);
 
 void vs_freep(void *pointer_to_pointer);
+
+/* free() for an owner that hands out what it owns as const, such as a slice. */
+void vs_free_const(const void *owned);

@@ -89,7 +89,7 @@ struct kit_result *kit_check_dir(const struct kit_dir *dir, enum check_level lev
 
 static void free_text(const char *text)
 {
-	free((void *)(uintptr_t)text);
+	vs_free_const(text);
 }
 
 void kit_result_freep(struct kit_result **result)
@@ -101,7 +101,7 @@ void kit_result_freep(struct kit_result **result)
 	for (size_t i = 0; i < r->count; i++) {
 		struct finding *f = &r->findings[i];
 
-		free((void *)(uintptr_t)f->document.ptr);
+		vs_free_const(f->document.ptr);
 		free_text(f->collection);
 		free_text(f->path);
 		free_text(f->expected);
