@@ -42,6 +42,7 @@ int change_open(struct change *c, struct app *app, const struct change_opts *opt
 		.state_path = opts->state ? opts->state : getenv("VSCTL_STATE"),
 		.is_dry_run = opts->dry_run,
 		.force = opts->force,
+		.only_reads = c->only_reads,
 		.lock_wait_s = opts->lock_wait_s,
 		.clock = app->clock,
 		.note = note,
@@ -222,6 +223,9 @@ static int finish(struct change *c, int status, const char *outcome,
 		emit_json_str(e, "loadable", loadable_name(result->after.loadable));
 		emit_json_uint(e, "errors_before", result->before.errors);
 		emit_json_uint(e, "errors_after", result->after.errors);
+		emit_json_bytes(e, "came_back",
+				result->came_back[0] != '\0' ? slice_str(result->came_back)
+							     : slice_of(NULL, 0));
 	} else {
 		emit_json_null(e, "undo");
 	}
@@ -294,6 +298,15 @@ static void say_result(struct change *c, const struct apply_result *result)
 	cleanup_(buf_fini) struct buf what = { 0 };
 
 	text_shell_word(&path, c->store->path);
+	if (result->came_back[0] != '\0') {
+		cleanup_(buf_fini) struct buf back = { 0 };
+
+		text_escape(&back, slice_str(result->came_back));
+		emit_line(
+			e,
+			"%s is in the store again: a running process has written to it; stop that, then set it aside once more",
+			buf_cstr(&back));
+	}
 	if (result->after.loadable == LOADABLE_NO) {
 		text_count(&what, result->after.errors, "error");
 		emit_line(e, "done, and the store still does not load: %s left", buf_cstr(&what));
@@ -333,5 +346,7 @@ int change_run(struct change *c, void (*extra)(struct change *c, void *ctx), voi
 		return app_error(c->app, &err);
 	say_result(c, &result);
 	status = exit_status(c, &result.after);
+	if (result.came_back[0] != '\0')
+		status = EXIT_PROBLEMS;
 	return finish(c, status, "applied", &result);
 }

@@ -30,16 +30,14 @@ static const struct emit_field fields[] = {
 static int run_backup(struct app *app, const void *opts_, char *const *operands)
 {
 	const struct metadata_opts *opts = opts_;
-	cleanup_(change_fini) struct change c = { 0 };
-	struct change_opts change = opts->change;
+	/* The store is only read: it may be in use, which is what an hourly job will find. */
+	cleanup_(change_fini) struct change c = { .only_reads = true };
 	struct backup_result result = { 0 };
 	struct emit *e = &app->emit;
 	struct vs_err err = { 0 };
 	int status;
 
-	/* The store is only read: it may be in use, which is what an hourly job will find. */
-	change.force = true;
-	status = change_open(&c, app, &change, operands[0]);
+	status = change_open(&c, app, &opts->change, operands[0]);
 	if (status >= 0)
 		return status;
 	if (backup_metadata(session_state_dirfd(c.session), c.store,

@@ -7,6 +7,57 @@
 
 #define QUARANTINE_DIR ".quarantine"
 
+/* ---- what changes while one looks (watch.c) ---- */
+
+/* One entry of the store's directory with the files directly in it. */
+struct look_part {
+	char *name;
+	uint64_t sum; /* of digests over what each file is */
+	uint64_t count;
+};
+
+struct look {
+	struct look_part *parts; /* in byte order of the names */
+	size_t count, cap;
+	int64_t newest_ns; /* when a file was last written; 0: there is none */
+};
+
+must_check_ int look_at_store(struct look *out, int store_dirfd, struct vs_err *err);
+void look_fini(struct look *look);
+
+/* The first entry in which two looks differ, borrowed from one of them; NULL: they are alike. */
+const char *look_difference(const struct look *before, const struct look *after);
+
+/* Seconds since the newest file was written; -1 when that is not known. */
+int64_t look_age_s(const struct look *look, int64_t now_ns);
+
+/* ---- the result of a plan (judge.c) ---- */
+
+/* Errors by problem and path, before and after, so that a repair is measured by what it was to
+ * repair. */
+struct error_list {
+	struct found {
+		enum problem code;
+		char *path;
+	} * items;
+	size_t count, cap;
+};
+void error_list_fini(struct error_list *l);
+
+/* All errors of the whole store, at the full level or above. */
+must_check_ int error_list_load(struct error_list *list, const struct store *store,
+				const struct check_request *req, struct check_summary *sum,
+				struct vs_err *err);
+
+/*
+ * No error that was not there before, and none left of those that the plan set out to end; else
+ * VS_EFORMAT. What somebody else has put into the directory @except ("": none) meanwhile is not the
+ * plan's.
+ */
+must_check_ int judge_result(const struct plan *plan, const struct error_list *before,
+			     const struct error_list *after, const char *except,
+			     struct vs_err *err);
+
 /* A collection's metadata map, and where it was found (NULL: nowhere). Owned. (map.c) */
 struct meta_map {
 	struct chromem_pair *pairs;

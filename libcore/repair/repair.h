@@ -96,6 +96,7 @@ struct session_opts {
 	const char *const *argv;
 	const char *state_path; /* NULL: the store's path with ".vsctl" behind it */
 	bool is_dry_run;        /* nothing is locked, recovered or created, save the audit record */
+	bool only_reads;        /* the store is only read: who else uses it does not matter */
 	bool force;             /* go on although something seems to use the store */
 	uint64_t lock_wait_s;
 	const struct vs_clock *clock;
@@ -113,7 +114,8 @@ struct session_opts {
  *
  * Opening one makes the state directory, takes the lock (VS_EBUSY names the holder), ends what an
  * earlier process left unfinished, looks for users of the store (VS_EBUSY says which, unless
- * forced), and remembers the names of all collections. A state directory inside the store is
+ * forced; files that were written in the last minute are told as a note), and remembers the names
+ * of all collections. A state directory inside the store is
  * refused with VS_EUSAGE.
  */
 struct session;
@@ -137,11 +139,14 @@ struct apply_result {
 	struct check_summary before; /* of the whole store */
 	struct check_summary after;
 	bool is_taken_back; /* verification failed and everything is as it was */
+	/* A collection that was moved out and is in the store again, as a live process that still
+	 * has it in memory writes it; "" when there is none. What is in it was not judged. */
+	char came_back[256];
 };
 
 /*
- * Apply a plan: compare with what it was made from (VS_EBUSY names what has changed), journal,
- * apply, verify the store at the full level, audit: the records have the digests of the store's
+ * Apply a plan: compare with what it was made from (VS_EBUSY names what has changed; anything in
+ * the store that changed since the session was opened counts, unless forced), journal, apply, verify the store at the full level, audit: the records have the digests of the store's
  * contents before and after, see audit/tree.h for what they cost. When verification finds an error that was not
  * there before, or the reason of an action still there, the run is taken back and this fails with
  * VS_EFORMAT.

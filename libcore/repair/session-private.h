@@ -6,7 +6,7 @@
  * was done.
  */
 
-#include "repair/repair.h"
+#include "repair/repair-private.h"
 
 #include <limits.h>
 
@@ -17,6 +17,7 @@ struct session {
 	char store_path[PATH_MAX]; /* absolute */
 	int state_dirfd;
 	struct file_lock lock;
+	struct look look; /* at the store, when the session was opened */
 	struct oplog *log;
 	struct audit_tree *tree; /* what the last digest of the store read */
 	bool has_outcome;        /* a record says how it ended, or that it was not begun */

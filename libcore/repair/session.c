@@ -6,12 +6,16 @@
  * the intent, journal and apply, verify, commit or take back, record the outcome.
  */
 
+#include "repair/repair-private.h"
 #include "repair/session-private.h"
 
 #include <fcntl.h>
 #include <limits.h>
 
 #define JOURNAL_RUNS_KEPT 50
+
+/* Files that were written so many seconds ago or less are worth a note. */
+#define RECENT_S 60
 
 int state_path_for(const char *store_path, const char *state_path, char **out, struct vs_err *err)
 {
@@ -138,6 +142,52 @@ static int refuse_users(struct session *s, struct vs_err *err)
 	return 0;
 }
 
+/* The first look, with which the store is compared before anything is changed. */
+static int look_first(struct session *s, struct vs_err *err)
+{
+	char text[160];
+	int64_t age;
+	int r;
+
+	r = look_at_store(&s->look, s->store->dirfd, err);
+	if (r < 0)
+		return r;
+	age = look_age_s(&s->look, clock_now_ns(s->opts.clock));
+	if (age < 0 || age > RECENT_S)
+		return 0;
+	snprintf(text, sizeof(text),
+		 "the newest file was written %" PRId64
+		 " s ago: if an application has the store open, stop it first",
+		 age);
+	session_note(s, text);
+	return 0;
+}
+
+/* A process that writes now would have its writes lost, or ours. */
+static int look_again(struct session *s, struct vs_err *err)
+{
+	cleanup_(look_fini) struct look now = { 0 };
+	cleanup_(buf_fini) struct buf text = { 0 };
+	const char *changed;
+	int r;
+
+	r = look_at_store(&now, s->store->dirfd, err);
+	if (r < 0)
+		return r;
+	changed = look_difference(&s->look, &now);
+	if (!changed)
+		return 0;
+	text_escape(&text, slice_str(changed));
+	if (!s->opts.force)
+		return vs_fail(
+			err, VS_EBUSY,
+			"%s has changed while it was being looked at: something is writing to the store; stop it, or give --force",
+			buf_cstr(&text));
+	buf_append_str(&text, " has changed while it was being looked at: going on all the same");
+	session_note(s, buf_cstr(&text));
+	return 0;
+}
+
 /* A help for later, so that a failure is said and stops nothing. */
 static void remember_names(struct session *s)
 {
@@ -160,7 +210,11 @@ static int take_over(struct session *s, struct vs_err *err)
 			   s->opts.command, err);
 	if (r == 0)
 		r = journal_recover(s->state_dirfd, s->store->dirfd, note_recovered, s, err);
-	return r < 0 ? r : refuse_users(s, err);
+	if (r >= 0 && !s->opts.only_reads)
+		r = refuse_users(s, err);
+	if (r >= 0 && !s->opts.only_reads)
+		r = look_first(s, err);
+	return VS_MIN(r, 0);
 }
 
 int session_open(struct session **out, const struct store *store, const struct session_opts *opts,
@@ -207,6 +261,7 @@ void session_closep(struct session **s_)
 	file_lock_release(&s->lock);
 	file_closep(&s->state_dirfd);
 	free(s->state_path);
+	look_fini(&s->look);
 	free(s);
 	*s_ = NULL;
 }
@@ -272,93 +327,19 @@ static int add_step(struct journal *j, const struct action *a, struct vs_err *er
 	return vs_fail(err, VS_EUSAGE, "%s: an action of no known kind", a->path);
 }
 
-/* Errors by problem and path, before and after, so that a repair is measured by what it was to
- * repair. */
-struct error_list {
-	struct found {
-		enum problem code;
-		char *path;
-	} * items;
-	size_t count, cap;
-};
-
-static void error_list_fini(struct error_list *l)
+/* A collection that the plan moved out of the store, and that is there again. */
+static void find_returned(struct session *s, const struct plan *plan, struct apply_result *out)
 {
-	for (size_t i = 0; i < l->count; i++)
-		free(l->items[i].path);
-	free(l->items);
-}
-
-static void collect_error(void *ctx, const struct finding *f)
-{
-	struct error_list *l = ctx;
-
-	if (problem_row(f->code)->severity != SEV_ERROR)
-		return;
-	l->items = vs_grow(l->items, &l->cap, l->count + 1, sizeof(*l->items));
-	l->items[l->count++] = (struct found){ f->code, vs_strdup(f->path ? f->path : "") };
-}
-
-static void ignore_collection(void *ctx, const struct check_collection *c)
-{
-	(void)ctx;
-	(void)c;
-}
-
-static void ignore_gap(void *ctx, const struct check_gap *g)
-{
-	(void)ctx;
-	(void)g;
-}
-
-static int list_errors(struct session *s, const struct check_request *req, struct error_list *list,
-		       struct check_summary *sum, struct vs_err *err)
-{
-	struct check_request whole = *req;
-	struct check_sink sink = {
-		.ctx = list,
-		.collection = ignore_collection,
-		.finding = collect_error,
-		.gap = ignore_gap,
-	};
-
-	whole.only_collection = NULL;
-	whole.level = VS_MAX(whole.level, CHECK_FULL);
-	whole.max_findings = 0;
-	return check_store(s->store, &whole, &sink, sum, err);
-}
-
-static bool list_has(const struct error_list *l, enum problem code, const char *path)
-{
-	for (size_t i = 0; i < l->count; i++) {
-		if (l->items[i].code == code && strcmp(l->items[i].path, path) == 0)
-			return true;
-	}
-	return false;
-}
-
-/* No error that was not there before, and none left of those that the plan set out to end. */
-static int judge(const struct plan *plan, const struct error_list *before,
-		 const struct error_list *after, struct vs_err *err)
-{
-	for (size_t i = 0; i < after->count; i++) {
-		if (!list_has(before, after->items[i].code, after->items[i].path))
-			return vs_fail(err, VS_EFORMAT,
-				       "%s: %s was not there before, so everything was taken back",
-				       after->items[i].path,
-				       problem_row(after->items[i].code)->code);
-	}
-	for (size_t i = 0; i < plan->count; i++) {
+	for (size_t i = 0; i < plan->count && out->came_back[0] == '\0'; i++) {
 		const struct action *a = &plan->actions[i];
-		enum problem code;
+		struct vs_err absent = { 0 };
+		struct file_info info;
 
-		if (a->reason && a->detail && problem_find(a->reason, &code) &&
-		    list_has(after, code, a->path))
-			return vs_fail(err, VS_EFORMAT,
-				       "%s: still has %s, so everything was taken back", a->path,
-				       a->reason);
+		if (a->kind == STEP_MOVE && !strchr(a->path, '/') &&
+		    !plan_has(plan, STEP_MKDIR, a->path) &&
+		    file_stat_at(s->store->dirfd, a->path, FILE_NO_FOLLOW, &info, &absent) == 0)
+			snprintf(out->came_back, sizeof(out->came_back), "%s", a->path);
 	}
-	return 0;
 }
 
 static int run_journal(struct session *s, const struct plan *plan, struct journal **out,
@@ -392,15 +373,17 @@ static int apply_and_verify(struct session *s, const struct plan *plan,
 	struct vs_err again = { 0 };
 	int r;
 
-	r = list_errors(s, check, &before, &out->before, err);
+	r = error_list_load(&before, s->store, check, &out->before, err);
 	if (r == 0)
 		r = run_journal(s, plan, &j, err);
 	if (r < 0)
 		return r;
 	snprintf(out->run, sizeof(out->run), "%s", journal_run(j));
-	r = list_errors(s, check, &after, &out->after, err);
+	r = error_list_load(&after, s->store, check, &out->after, err);
+	if (r == 0)
+		find_returned(s, plan, out);
 	if (r == 0 && !accepts_errors)
-		r = judge(plan, &before, &after, err);
+		r = judge_result(plan, &before, &after, out->came_back, err);
 	if (r == 0)
 		return journal_commit(j, err);
 	if (journal_abort(j, &again) < 0)
@@ -443,6 +426,8 @@ int session_apply(struct session *s, const struct plan *plan, const struct check
 	session_log_plan(s, plan);
 	session_change_collections(&change, plan);
 	r = compare_stamps(s, plan, err);
+	if (r == 0)
+		r = look_again(s, err);
 	if (r < 0)
 		session_refused(s, session_status_of(r), err->text);
 	else
@@ -460,6 +445,8 @@ int session_apply(struct session *s, const struct plan *plan, const struct check
 					       : 0,
 			   NULL);
 	if (r == 0)
+		find_returned(s, plan, out);
+	if (r == 0)
 		remember_names(s);
 	if (r == 0 && journal_prune(s->state_dirfd, JOURNAL_RUNS_KEPT, &late) < 0)
 		session_note(s, late.text);
@@ -471,7 +458,11 @@ int session_undo(struct session *s, const char *run, struct vs_err *err)
 	cleanup_(session_change_fini) struct session_change change = { .run = run };
 	int r;
 
-	r = record_start(s, &change, err);
+	r = look_again(s, err);
+	if (r < 0)
+		session_refused(s, session_status_of(r), err->text);
+	else
+		r = record_start(s, &change, err);
 	if (r < 0)
 		return r;
 	r = journal_undo(s->state_dirfd, s->store->dirfd, run, err);

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Is a store better after a plan than before? Measured by what the plan set out to mend. */
+
+#include "repair/repair-private.h"
+
+void error_list_fini(struct error_list *l)
+{
+	for (size_t i = 0; i < l->count; i++)
+		free(l->items[i].path);
+	free(l->items);
+}
+
+static void collect_error(void *ctx, const struct finding *f)
+{
+	struct error_list *l = ctx;
+
+	if (problem_row(f->code)->severity != SEV_ERROR)
+		return;
+	l->items = vs_grow(l->items, &l->cap, l->count + 1, sizeof(*l->items));
+	l->items[l->count++] = (struct found){ f->code, vs_strdup(f->path ? f->path : "") };
+}
+
+static void ignore_collection(void *ctx, const struct check_collection *c)
+{
+	(void)ctx;
+	(void)c;
+}
+
+static void ignore_gap(void *ctx, const struct check_gap *g)
+{
+	(void)ctx;
+	(void)g;
+}
+
+int error_list_load(struct error_list *list, const struct store *store,
+		    const struct check_request *req, struct check_summary *sum, struct vs_err *err)
+{
+	struct check_request whole = *req;
+	struct check_sink sink = {
+		.ctx = list,
+		.collection = ignore_collection,
+		.finding = collect_error,
+		.gap = ignore_gap,
+	};
+
+	whole.only_collection = NULL;
+	whole.level = VS_MAX(whole.level, CHECK_FULL);
+	whole.max_findings = 0;
+	return check_store(store, &whole, &sink, sum, err);
+}
+
+static bool list_has(const struct error_list *l, enum problem code, const char *path)
+{
+	for (size_t i = 0; i < l->count; i++) {
+		if (l->items[i].code == code && strcmp(l->items[i].path, path) == 0)
+			return true;
+	}
+	return false;
+}
+
+static bool is_in(const char *path, const char *directory)
+{
+	size_t len = strlen(directory);
+
+	return len > 0 && strncmp(path, directory, len) == 0 &&
+	       (path[len] == '\0' || path[len] == '/');
+}
+
+int judge_result(const struct plan *plan, const struct error_list *before,
+		 const struct error_list *after, const char *except, struct vs_err *err)
+{
+	for (size_t i = 0; i < after->count; i++) {
+		if (is_in(after->items[i].path, except))
+			continue;
+		if (!list_has(before, after->items[i].code, after->items[i].path))
+			return vs_fail(err, VS_EFORMAT,
+				       "%s: %s was not there before, so everything was taken back",
+				       after->items[i].path,
+				       problem_row(after->items[i].code)->code);
+	}
+	for (size_t i = 0; i < plan->count; i++) {
+		const struct action *a = &plan->actions[i];
+		enum problem code;
+
+		if (a->reason && a->detail && problem_find(a->reason, &code) &&
+		    list_has(after, code, a->path) && !is_in(a->path, except))
+			return vs_fail(err, VS_EFORMAT,
+				       "%s: still has %s, so everything was taken back", a->path,
+				       a->reason);
+	}
+	return 0;
+}
