@@ -20,6 +20,7 @@ struct look {
 	struct look_part *parts; /* in byte order of the names */
 	size_t count, cap;
 	int64_t newest_ns; /* when a file was last written; 0: there is none */
+	int64_t oldest_ns;
 };
 
 must_check_ int look_at_store(struct look *out, int store_dirfd, struct vs_err *err);
@@ -28,7 +29,7 @@ void look_fini(struct look *look);
 /* The first entry in which two looks differ, borrowed from one of them; NULL: they are alike. */
 const char *look_difference(const struct look *before, const struct look *after);
 
-/* Seconds since the newest file was written; -1 when that is not known. */
+/* Seconds since the newest file was written; -1 when that is not known or means nothing. */
 int64_t look_age_s(const struct look *look, int64_t now_ns);
 
 /* ---- the result of a plan (judge.c) ---- */

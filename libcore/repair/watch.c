@@ -15,6 +15,9 @@
 
 #define SECOND_NS INT64_C(1000000000)
 
+/* Files that were all written within ten minutes are more likely a copy than somebody's work. */
+#define COPY_NS (600 * SECOND_NS)
+
 /* The order of a listing means nothing, so that the sum of the digests stands for all of them. */
 static void add_entry(struct look_part *part, struct look *look, const char *name,
 		      const struct file_info *info)
@@ -28,8 +31,11 @@ static void add_entry(struct look_part *part, struct look *look, const char *nam
 	digest_of(buf_slice(&facts), &digest);
 	part->sum += (uint64_t)load_be32(digest.bytes) << 32 | load_be32(digest.bytes + 4);
 	part->count++;
-	if (info->type == FILE_REGULAR && info->modified_ns > look->newest_ns)
-		look->newest_ns = info->modified_ns;
+	if (info->type != FILE_REGULAR)
+		return;
+	look->newest_ns = VS_MAX(look->newest_ns, info->modified_ns);
+	look->oldest_ns = look->oldest_ns == 0 ? info->modified_ns
+					       : VS_MIN(look->oldest_ns, info->modified_ns);
 }
 
 struct looking {
@@ -134,7 +140,8 @@ const char *look_difference(const struct look *before, const struct look *after)
 
 int64_t look_age_s(const struct look *look, int64_t now_ns)
 {
-	if (look->newest_ns == 0 || look->newest_ns > now_ns)
+	if (look->newest_ns == 0 || look->newest_ns > now_ns ||
+	    look->newest_ns - look->oldest_ns < COPY_NS)
 		return -1;
 	return (now_ns - look->newest_ns) / SECOND_NS;
 }

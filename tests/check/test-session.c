@@ -217,6 +217,21 @@ Test(session, recent_times_are_a_note)
 	scene_end(&s);
 }
 
+/* All of one age: somebody has just copied the store. */
+Test(session, times_of_a_copy_are_none)
+{
+	struct scene s = { 0 };
+	char command[4200];
+
+	s.dir = kit_healthy(CHROMEM_PLAIN);
+	snprintf(command, sizeof(command), "find '%s' -exec touch -d @1899999990 {} +",
+		 s.dir->path);
+	cr_assert_eq(system(command), 0);
+	scene_open(&s, false);
+	cr_assert_not(noted(&s, "newest file"), "%s", buf_cstr(&s.notes));
+	scene_end(&s);
+}
+
 Test(session, old_times_are_none)
 {
 	struct scene s = { 0 };
