@@ -146,9 +146,10 @@ struct apply_result {
 
 /*
  * Apply a plan: compare with what it was made from (VS_EBUSY names what has changed; anything in
- * the store that changed since the session was opened counts, unless forced), journal, apply, verify the store at the full level, audit: the records have the digests of the store's
- * contents before and after, see audit/tree.h for what they cost. When verification finds an error that was not
- * there before, or the reason of an action still there, the run is taken back and this fails with
+ * the store that changed since the session was opened counts, unless forced), journal, apply,
+ * verify the store at the full level, audit: the records have the digests of the store's contents
+ * before and after, see audit/tree.h for what they cost. When verification finds an error that was
+ * not there before, or the reason of an action still there, the run is taken back and this fails with
  * VS_EFORMAT.
  */
 must_check_ int session_apply(struct session *s, const struct plan *plan,

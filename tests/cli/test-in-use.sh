@@ -59,6 +59,7 @@ holds() {
     waiter
     fresh
     printf '%s\n' "$store" >"$scratch/place"
+    # shellcheck disable=SC2016
     seen "$2" bash -c 'exec "$0" "$1" "$2" "$3" <"$4"' "$python" "$scratch/wait.py" "$1" "$scratch/ready" "$scratch/place"
 }
 
