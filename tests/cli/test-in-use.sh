@@ -3,6 +3,7 @@
 #
 # Stores that are in use. Live processes of every kind that can be seen are refused with 8 and named, and nothing is
 # changed; --force goes on and says so. What a process does while we work is noticed as well.
+# shellcheck disable=SC2016
 set -u
 # In memory where that is to be had: everything below is synced many times.
 [ ! -w /dev/shm ] || export TMPDIR=/dev/shm
@@ -59,7 +60,6 @@ holds() {
     waiter
     fresh
     printf '%s\n' "$store" >"$scratch/place"
-    # shellcheck disable=SC2016
     seen "$2" bash -c 'exec "$0" "$1" "$2" "$3" <"$4"' "$python" "$scratch/wait.py" "$1" "$scratch/ready" "$scratch/place"
 }
 
