@@ -10,19 +10,21 @@ static void note(void *ctx, const char *text)
 }
 
 /* What an action says and what was left decide, not how the output looks. */
-static int exit_status(const struct change *c, const struct check_summary *after)
+static int exit_status(const struct change *c, const struct apply_result *result)
 {
+	if (result && result->came_back[0] != '\0')
+		return EXIT_PROBLEMS;
 	if (!c->corrects)
 		return c->minds_leftovers && c->plan.leftover_count > 0 ? EXIT_PROBLEMS
 									: EXIT_CLEAN;
-	if (c->plan.leftover_count > 0 || (after && after->errors > 0))
+	if (c->plan.leftover_count > 0 || (result && result->after.errors > 0))
 		return EXIT_PROBLEMS;
 	return c->plan.count > 0 ? EXIT_CORRECTED : EXIT_CLEAN;
 }
 
-static int status_for_record(void *ctx, const struct check_summary *after)
+static int status_for_record(void *ctx, const struct apply_result *result)
 {
-	return exit_status(ctx, after);
+	return exit_status(ctx, result);
 }
 
 /* Nothing was begun: the audit log has that as well. */
@@ -345,8 +347,6 @@ int change_run(struct change *c, void (*extra)(struct change *c, void *ctx), voi
 	if (session_apply(c->session, &c->plan, &c->check, c->accepts_errors, &result, &err) < 0)
 		return app_error(c->app, &err);
 	say_result(c, &result);
-	status = exit_status(c, &result.after);
-	if (result.came_back[0] != '\0')
-		status = EXIT_PROBLEMS;
+	status = exit_status(c, &result);
 	return finish(c, status, "applied", &result);
 }

@@ -91,6 +91,8 @@ must_check_ int plan_parse(struct plan *out, struct slice json, struct vs_err *e
 
 /* ---- sessions (session.c) ---- */
 
+struct apply_result;
+
 struct session_opts {
 	const char *command;
 	const char *const *argv;
@@ -105,7 +107,7 @@ struct session_opts {
 		const char *text); /* told to the user: unfinished runs ended, what was looked at */
 	void *note_ctx;
 	/* What the command will end with when a change is applied, for its record. NULL: 0. */
-	int (*exit_status)(void *ctx, const struct check_summary *after);
+	int (*exit_status)(void *ctx, const struct apply_result *result);
 	void *exit_ctx;
 };
 
@@ -149,8 +151,8 @@ struct apply_result {
  * the store that changed since the session was opened counts, unless forced), journal, apply,
  * verify the store at the full level, audit: the records have the digests of the store's contents
  * before and after, see audit/tree.h for what they cost. When verification finds an error that was
- * not there before, or the reason of an action still there, the run is taken back and this fails with
- * VS_EFORMAT.
+ * not there before, or the reason of an action still there, the run is taken back and this fails
+ * with VS_EFORMAT.
  */
 must_check_ int session_apply(struct session *s, const struct plan *plan,
 			      const struct check_request *check, bool accepts_errors,

@@ -435,17 +435,16 @@ int session_apply(struct session *s, const struct plan *plan, const struct check
 	if (r < 0)
 		return r;
 	r = apply_and_verify(s, plan, check, accepts_errors, out, err);
+	if (r == 0)
+		find_returned(s, plan, out);
 	session_log_result(s, out, r);
 	change.run = out->run[0] != '\0' ? out->run : NULL;
 	if (r < 0)
 		record_end(s, &change, r, session_status_of(r), err->text);
 	else
 		record_end(s, &change, r,
-			   s->opts.exit_status ? s->opts.exit_status(s->opts.exit_ctx, &out->after)
-					       : 0,
+			   s->opts.exit_status ? s->opts.exit_status(s->opts.exit_ctx, out) : 0,
 			   NULL);
-	if (r == 0)
-		find_returned(s, plan, out);
 	if (r == 0)
 		remember_names(s);
 	if (r == 0 && journal_prune(s->state_dirfd, JOURNAL_RUNS_KEPT, &late) < 0)
