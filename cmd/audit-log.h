@@ -5,7 +5,8 @@
  * audit-log: what the verbs of `vsctl audit-log` share
  *
  * The log is in the state directory, so it can be read when the store itself is gone; nothing here
- * opens the store but sealing, which makes the state directory where there is none.
+ * opens the store but sealing, which makes the state directory where there is none. `undo --list`
+ * reads the state directory in the same way.
  */
 
 #include "cmd.h"

@@ -168,8 +168,8 @@ static void say_plan(struct change *c)
 	text_count(&actions, shown_count(c, LOSS_NOTHING), "change");
 	if (documents > 0)
 		buf_printf(&actions,
-			   "; %" PRIu64 " of them move documents out of the store, into quarantine",
-			   documents);
+			   "; %" PRIu64 " of them %s documents out of the store, into quarantine",
+			   documents, documents == 1 ? "moves" : "move");
 	else
 		buf_append_str(&actions, "; nothing leaves the store");
 	emit_line(&c->app->emit, "plan: %s", buf_cstr(&actions));

@@ -242,14 +242,6 @@ void emit_paragraph(struct emit *e, size_t indent, enum emit_style style, const 
 
 /* ---- helpers ---- */
 
-void text_count(struct buf *out, uint64_t count, const char *noun)
-{
-	if (count == 0)
-		buf_printf(out, "no %ss", noun);
-	else
-		buf_printf(out, "%" PRIu64 " %s%s", count, noun, count == 1 ? "" : "s");
-}
-
 void text_shell_word(struct buf *out, const char *word)
 {
 	text_quote(out, slice_str(word));

@@ -111,9 +111,6 @@ void emit_null(struct emit *e);
 
 /* ---- helpers for texts ---- */
 
-/* "1 document", "22 documents", "no documents". */
-void text_count(struct buf *out, uint64_t count, const char *noun);
-
 /* A word as a shell needs it, pasted whole: quoted when anything in it is special. */
 void text_shell_word(struct buf *out, const char *word);
 

@@ -32,6 +32,7 @@ static int run_backup(struct app *app, const void *opts_, char *const *operands)
 	const struct metadata_opts *opts = opts_;
 	/* The store is only read: it may be in use, which is what an hourly job will find. */
 	cleanup_(change_fini) struct change c = { .only_reads = true };
+	cleanup_(buf_fini) struct buf saved = { 0 };
 	struct backup_result result = { 0 };
 	struct emit *e = &app->emit;
 	struct vs_err err = { 0 };
@@ -47,7 +48,8 @@ static int run_backup(struct app *app, const void *opts_, char *const *operands)
 	if (session_record(c.session, AUDIT_FINISHED, EXIT_CLEAN, result.file, &err) < 0)
 		app_note(app, "the backup is not in the audit log: %s", err.text);
 	emit_document(e, app->command_words);
-	emit_line(e, "saved the metadata of %" PRIu64 " collections", result.collections);
+	text_count(&saved, result.collections, "collection");
+	emit_line(e, "saved the metadata of %s", buf_cstr(&saved));
 	emit_form(e, fields);
 	emit_text(e, result.file);
 	emit_uint(e, result.collections);

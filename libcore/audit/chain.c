@@ -173,7 +173,9 @@ static void note_record(struct verifier *v, const struct audit_line *line)
 	struct slice store =
 		v->store.len > 0 ? slice_of(v->store.ptr + 1, v->store.len - 2) : slice_of(NULL, 0);
 
-	snprintf(v->last_time, sizeof(v->last_time), "%.*s", (int)line->time.len, line->time.ptr);
+	/* A time has one length, or the line is no record. */
+	assert(line->time.len < sizeof(v->last_time));
+	memcpy(v->last_time, line->time.ptr, line->time.len);
 	if (v->records++ == 0)
 		memcpy(v->first_time, v->last_time, sizeof(v->first_time));
 	if (v->sealed_from == 0 && line->seal.ptr)

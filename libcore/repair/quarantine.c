@@ -209,7 +209,7 @@ static int plan_whole(struct plan *plan, const struct store *store,
 	cleanup_(file_closep) int dirfd = -1;
 	struct collect c = { .s = s };
 	struct action *a;
-	char detail[512];
+	struct buf detail = { 0 };
 	int r;
 
 	r = file_open_dir(store->dirfd, req->collection, FILE_NO_FOLLOW, &dirfd, err);
@@ -220,9 +220,10 @@ static int plan_whole(struct plan *plan, const struct store *store,
 	if (r < 0)
 		return r;
 	a = plan_add(plan, STEP_MOVE, "quarantine-collection", req->collection, item);
-	snprintf(detail, sizeof(detail), "set the whole directory aside (%" PRIu64 " documents)",
-		 s->documents);
-	a->detail = vs_strdup(detail);
+	buf_append_str(&detail, "set the whole directory aside (");
+	text_count(&detail, s->documents, "document");
+	buf_append_byte(&detail, ')');
+	a->detail = buf_take_str(&detail);
 	a->loss = s->documents > 0 ? LOSS_DOCUMENTS : LOSS_NOTHING;
 	a->reason = req->reason ? vs_strdup(req->reason) : NULL;
 	a->collection = vs_strdup(req->collection);

@@ -53,16 +53,22 @@ void session_log_plan(struct session *s, const struct plan *plan)
 
 void session_log_result(struct session *s, const struct apply_result *result, int r)
 {
+	cleanup_(buf_fini) struct buf text = { 0 };
+
 	if (result->run[0] != '\0')
 		oplog_add(s->log, OPLOG_INFO, "journal: run %s", result->run);
 	if (result->is_taken_back)
 		oplog_add(s->log, OPLOG_WARNING,
 			  "the result did not verify: everything was taken back");
-	if (r == 0)
-		oplog_add(s->log, OPLOG_INFO,
-			  "verified: %" PRIu64 " documents; errors: %" PRIu64 " before, %" PRIu64
-			  " now",
-			  result->after.documents, result->before.errors, result->after.errors);
+	if (r < 0)
+		return;
+	buf_append_str(&text, "verified: ");
+	text_count(&text, result->after.documents, "document");
+	buf_append_str(&text, ", ");
+	text_count(&text, result->before.errors, "error");
+	buf_append_str(&text, " before, ");
+	text_count(&text, result->after.errors, "error");
+	oplog_add(s->log, OPLOG_INFO, "%s now", buf_cstr(&text));
 }
 
 void session_log_end(struct session *s)

@@ -118,6 +118,7 @@ static void note_recovered(void *ctx, const char *text)
 static int refuse_users(struct session *s, struct vs_err *err)
 {
 	char who[256];
+	cleanup_(buf_fini) struct buf others = { 0 };
 	char text[320];
 	unsigned unseen = 0;
 	int r;
@@ -135,9 +136,9 @@ static int refuse_users(struct session *s, struct vs_err *err)
 			 who);
 		session_note(s, text);
 	} else if (unseen > 0) {
-		snprintf(text, sizeof(text), "%u processes of other users could not be looked at",
-			 unseen);
-		session_note(s, text);
+		text_count(&others, unseen, "process");
+		buf_append_str(&others, " of other users could not be looked at");
+		session_note(s, buf_cstr(&others));
 	}
 	return 0;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Numbers, sizes and durations as people type them, and sizes as people read them. */
+/* Numbers, sizes and durations as people type them, and sizes and counts as people read them. */
 
 #include "util/util.h"
 
@@ -104,6 +104,24 @@ void size_format(uint64_t bytes, char out[16])
 			 : value < 99.95 ? "%.1f %s"
 					 : "%.0f %s",
 			 value, units[unit]);
+}
+
+void text_count(struct buf *out, uint64_t count, const char *noun)
+{
+	size_t len = strlen(noun);
+	bool has_y = len > 1 && noun[len - 1] == 'y' && !strchr("aeiou", noun[len - 2]);
+	bool has_s = len > 0 && noun[len - 1] == 's';
+
+	if (count == 1) {
+		buf_printf(out, "1 %s", noun);
+		return;
+	}
+	if (count == 0)
+		buf_append_str(out, "no ");
+	else
+		buf_printf(out, "%" PRIu64 " ", count);
+	buf_append(out, noun, has_y ? len - 1 : len);
+	buf_append_str(out, has_y ? "ies" : has_s ? "es" : "s");
 }
 
 unsigned text_distance(const char *a, const char *b)

@@ -44,5 +44,11 @@ must_check_ bool parse_duration(const char *text, uint64_t *out_s);
 /* "1.4 MB" in powers of 1000, three significant digits; for people, never for scripts. */
 void size_format(uint64_t bytes, char out[16]);
 
+/*
+ * Append "1 document", "22 documents", "no documents"; "2 copies" of a copy, "2 processes". The one
+ * place that knows of plurals.
+ */
+void text_count(struct buf *out, uint64_t count, const char *noun);
+
 /* Number of single-character edits (with transpositions) between two words; for "did you mean". */
 unsigned text_distance(const char *a, const char *b);

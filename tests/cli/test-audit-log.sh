@@ -250,7 +250,7 @@ last() {
 
 refused_commands() {
     fresh && runs 8 quarantine release --yes "$store" nosuch && last refused 8 &&
-        runs 8 undo --yes "$store" nosuch && last refused 8 && runs 1 repair --yes "$store" &&
+        runs 16 undo --yes "$store" nosuch && last refused 16 && runs 1 repair --yes "$store" &&
         runs 32 undo "$store" && last cancelled null
 }
 
@@ -303,6 +303,24 @@ no_place_for_logs() {
         err_has 'the log of this run' && last finished 1
 }
 
+# Only the newest change can be meant without a name; one that was taken back cannot be again.
+undo_lists_runs() {
+    local run
+    fresh && json undo 0 undo --list "$store" && jq_is '[.runs[] | [.command, .state]] == [["repair", "taken back"]]' &&
+        jq_is '.next | startswith("vsctl verify ")' && run=$(jq -r '.runs[0].run' "$scratch/out") &&
+        runs 16 undo --yes "$store" "$run" && err_has 'taken back already' && runs 16 undo --yes "$store" &&
+        err_has 'no run to take back' && runs 1 repair --yes "$store" && runs 0 undo --list "$store" &&
+        first_line '2 runs are kept' && json undo 0 undo --list "$store" && jq_is '[.runs[].state] == ["done", "taken back"]' &&
+        eval "$(jq -r '.next | sub("^vsctl"; "runs 0")' "$scratch/out")" && json undo 0 undo --dry-run "$store" &&
+        json undo 0 undo --yes "$store" && jq_is .applied
+}
+
+undo_lists_without_a_trace() {
+    fixture healthy-example && json undo 0 undo --list "$store" && jq_is '.runs == []' && runs 0 undo --list "$store" &&
+        first_line 'no runs are kept' && [ ! -e "$store.vsctl" ] && fresh && store=$store.vsctl &&
+        unchanged runs 0 undo --list "$scratch/case/store"
+}
+
 check "a list" lists
 check "a list has the lines themselves" lists_the_lines_themselves
 check "records have their schema" records_validate
@@ -339,4 +357,6 @@ check "kept out by another process" kept_out
 check "nothing to do is recorded" nothing_to_do_is_recorded
 check "a log of each run" logs_of_runs
 check "no place for the log of a run" no_place_for_logs
+check "undo lists runs" undo_lists_runs
+check "undo lists without a trace" undo_lists_without_a_trace
 finish_cli

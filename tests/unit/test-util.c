@@ -290,3 +290,23 @@ Test(pool, every_index_once_run_after_run)
 	pool_freep(&pool);
 	cr_assert_null(pool);
 }
+
+Test(text, counts_have_the_number_of_their_noun)
+{
+	static const struct {
+		uint64_t count;
+		const char *noun, *want;
+	} rows[] = {
+		{ 0, "document", "no documents" },  { 1, "document", "1 document" },
+		{ 22, "document", "22 documents" }, { 1, "copy", "1 copy" },
+		{ 0, "copy", "no copies" },         { 2, "day", "2 days" },
+		{ 3, "process", "3 processes" },
+	};
+
+	for (size_t i = 0; i < VS_COUNT(rows); i++) {
+		cleanup_(buf_fini) struct buf text = { 0 };
+
+		text_count(&text, rows[i].count, rows[i].noun);
+		cr_assert_str_eq(buf_cstr(&text), rows[i].want);
+	}
+}
