@@ -83,7 +83,20 @@ static int seal(void *ctx)
 	return audit_seal_init(s->state, &vs_clock_system, first_key, &rec, &err);
 }
 
-static uint64_t verify(struct scene *s, bool with_key, unsigned n, enum fault_mode mode)
+/*
+ * What a crash leaves has one explanation at most: a line that was never finished, or one that the
+ * head does not have yet. Behind the next append there is nothing left to explain.
+ */
+static void explained(const struct kit_findings *found, bool is_settled, unsigned n,
+		      enum fault_mode mode)
+{
+	cr_assert_leq(found->count, is_settled ? 0 : 1, "call %u, %s: %zu notes, the first %s", n,
+		      fault_mode_name(mode), found->count, audit_fault_name(found->items[0].fault));
+	cr_assert(found->count == 0 || audit_fault_is_note(found->items[0].fault));
+}
+
+static uint64_t verify(struct scene *s, bool with_key, bool is_settled, unsigned n,
+		       enum fault_mode mode)
 {
 	struct kit_findings found = { 0 };
 	struct vs_err err = { 0 };
@@ -95,6 +108,7 @@ static uint64_t verify(struct scene *s, bool with_key, unsigned n, enum fault_mo
 	cr_assert_eq(r, 0, "call %u, %s: %d findings, the first %s at line %" PRIu64 " %s", n,
 		     fault_mode_name(mode), r, audit_fault_name(found.items[0].fault),
 		     found.items[0].line, err.text);
+	explained(&found, is_settled, n, mode);
 	return records;
 }
 
@@ -107,7 +121,7 @@ static bool has_file(struct scene *s, const char *name)
 static void check(struct scene *s, enum fault_outcome outcome, unsigned n, enum fault_mode mode)
 {
 	bool has_key = has_file(s, AUDIT_KEY);
-	uint64_t then = verify(s, false, n, mode);
+	uint64_t then = verify(s, false, false, n, mode);
 	uint64_t after;
 
 	cr_assert_geq(then, s->before, "call %u, %s: records are lost", n, fault_mode_name(mode));
@@ -115,7 +129,7 @@ static void check(struct scene *s, enum fault_outcome outcome, unsigned n, enum 
 		cr_assert_geq(then, s->before + 1, "call %u, %s: reported as written, and is not",
 			      n, fault_mode_name(mode));
 	cr_assert_eq(append(s), 0, "call %u, %s: the log takes no more", n, fault_mode_name(mode));
-	after = verify(s, has_key, n, mode);
+	after = verify(s, has_key, true, n, mode);
 	cr_assert_geq(after, then + 1);
 	cr_assert_leq(after, then + 2, "a record, and one that tells of the crash");
 }
@@ -203,7 +217,7 @@ static void check_seal(struct scene *s, enum fault_outcome outcome, unsigned n,
 	cr_assert_eq(again, has_key ? VS_EBUSY : 0, "call %u, %s: %s", n, fault_mode_name(mode),
 		     err.text);
 	cr_assert_eq(append(s), 0);
-	verify(s, true, n, mode);
+	verify(s, true, true, n, mode);
 }
 
 Test(audit, sealing_at_every_fault)
@@ -231,10 +245,75 @@ Test(audit, a_crash_over_a_crash)
 				return;
 			}
 			outcome = fault_run(second, FAULT_KILL_AFTER_HALF, append, &s);
-			verify(&s, true, second, FAULT_KILL_AFTER_HALF);
+			verify(&s, true, false, second, FAULT_KILL_AFTER_HALF);
 			cr_assert_eq(append(&s), 0);
-			verify(&s, true, second, FAULT_KILL_AFTER_HALF);
+			verify(&s, true, true, second, FAULT_KILL_AFTER_HALF);
 			cr_assert(has_file(&s, "audit.torn.4"));
 		}
 	}
+}
+
+/* ---- the older tool's log ---- */
+
+static int append_rollback(void *ctx)
+{
+	const struct audit_rollback_record rec = { .action = "rollback",
+						   .snapshot_id = "snapshot_20260122_140309",
+						   .status = "completed",
+						   .trigger = "manual",
+						   .rollback_type = "full",
+						   .success = true };
+	struct scene *s = ctx;
+	struct vs_err err = { 0 };
+
+	return audit_rollback(s->state, &vs_clock_system, &rec, &err);
+}
+
+/* Lines that its readers take, and of those cut short, which they drop, no more than one. */
+static size_t count_rollbacks(struct scene *s, size_t *cut)
+{
+	cleanup_(buf_fini) struct buf file = { 0 };
+	struct vs_err err = { 0 };
+	size_t whole = 0;
+	char *rest = NULL;
+
+	*cut = 0;
+	if (file_read_at(s->state, "rollback_audit.jsonl", FILE_NO_FOLLOW, 65536, &file, NULL,
+			 &err) < 0)
+		return 0;
+	buf_append_byte(&file, '\0');
+	for (char *line = strtok_r((char *)file.ptr, "\n", &rest); line;
+	     line = strtok_r(NULL, "\n", &rest)) {
+		cleanup_(jr_freep) struct jr *record = NULL;
+
+		if (jr_parse(&record, slice_str(line), &err) < 0)
+			++*cut;
+		else
+			whole++;
+	}
+	return whole;
+}
+
+static void check_rollback(struct scene *s, enum fault_outcome outcome, unsigned n,
+			   enum fault_mode mode)
+{
+	size_t cut, before, after;
+
+	before = count_rollbacks(s, &cut);
+	cr_assert_leq(cut, 1, "call %u, %s", n, fault_mode_name(mode));
+	if (outcome == FAULT_NOT_REACHED || outcome == FAULT_SURVIVED)
+		cr_assert_eq(before, 1, "call %u, %s: reported as written, and is not", n,
+			     fault_mode_name(mode));
+	cr_assert_eq(append_rollback(s), 0);
+	after = count_rollbacks(s, &cut);
+	cr_assert_eq(after, before + 1, "call %u, %s: the next one is spoilt as well", n,
+		     fault_mode_name(mode));
+	cr_assert_leq(cut, 1);
+}
+
+Test(audit, rollback_record_at_every_fault)
+{
+	struct scene s = { 0 };
+
+	cr_assert_gt(walk(&s, 0, "", append_rollback, check_rollback), 10);
 }

@@ -8,9 +8,13 @@
  *
  * The oracle is a second verifier, which knows nothing of streaming, doubt or gaps: it says only
  * whether a log is whole. Both have to agree.
+ *
+ * AS_FILES does it all again through the files of a state directory, as the commands do; with
+ * HOSTILE_HEAD the first line is what audit.head and audit.key hold.
  */
 
 #include "audit/audit-private.h"
+#include "kit/scratch.h"
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -21,6 +25,8 @@ enum {
 	HEAD_BEHIND = 4,
 	HEAD_GONE = 8,
 	WITH_KEY_FILE = 16,
+	AS_FILES = 32,
+	HOSTILE_HEAD = 64,
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -138,6 +144,113 @@ static void look_at_tail(struct slice log, const struct audit_head *head)
 		abort();
 }
 
+/* ---- the same through files ---- */
+
+struct listing {
+	uint64_t count, matched;
+};
+
+static void note_matched(void *ctx, uint64_t matched)
+{
+	((struct listing *)ctx)->matched = matched;
+}
+
+static int note_entry(void *ctx, const struct audit_entry *e, struct vs_err *err)
+{
+	struct listing *l = ctx;
+	struct audit_line parts;
+
+	(void)err;
+	if (!audit_line_scan(e->line, &parts) || parts.seq != e->seq || !e->time || !e->action ||
+	    !e->phase)
+		abort();
+	l->count++;
+	return 0;
+}
+
+static void list(int state, uint64_t records, uint64_t limit, const char *action)
+{
+	struct audit_query query = { .limit = limit, .action = action, .begin = note_matched };
+	struct listing l = { 0 };
+	struct vs_err err = { 0 };
+
+	if (audit_list(state, &query, note_entry, &l, &err) < 0 || l.count > records)
+		abort();
+	if (limit > 0 && l.count != VS_MIN(l.matched, limit))
+		abort();
+	/* Without a filter nothing that is a record is left out. */
+	if (!action && l.count != (limit > 0 ? VS_MIN(records, limit) : records))
+		abort();
+}
+
+static void save_head(int state, struct slice log, const struct audit_head *head, unsigned switches)
+{
+	struct vs_err err = { 0 };
+	struct slice line;
+
+	unlinkat(state, AUDIT_HEAD, 0);
+	unlinkat(state, AUDIT_KEY, 0);
+	if (switches & HEAD_GONE)
+		return;
+	if (switches & HOSTILE_HEAD) {
+		if (!take_line(&log, &line))
+			line = log;
+		scratch_write(state, AUDIT_HEAD, line.ptr, line.len);
+		scratch_write(state, AUDIT_KEY, line.ptr, line.len);
+	} else if (head->seq > 0 && audit_head_store(state, head, &err) < 0) {
+		abort();
+	}
+}
+
+static void look_at_files(struct slice log, const struct audit_head *head, bool whole,
+			  unsigned switches)
+{
+	static int state = -1;
+	const struct audit_expect expect = { .store = "/srv/store",
+					     .first_key = switches & WITH_KEY ? first_key : NULL };
+	struct audit_summary sum = { 0 };
+	struct vs_err err = { 0 };
+	size_t ignored = 0;
+	int r;
+
+	if (state < 0)
+		scratch_new(&state);
+	scratch_write(state, AUDIT_LOG, log.ptr, log.len);
+	save_head(state, log, head, switches);
+	r = audit_check(state, &expect, ignore, &ignored, &sum, &err);
+	if (r < 0 || (r == 0 && !whole))
+		abort();
+	/* What is said to be proven is a record, which the head has. */
+	if (sum.is_end_proven && (sum.end.seq == 0 || sum.records == 0))
+		abort();
+	list(state, sum.records, 0, NULL);
+	list(state, sum.records, 2, NULL);
+	list(state, sum.records, 3, "audit-log");
+}
+
+/* A head and a time as people type them; both are refused or come back as they were. */
+static void look_at_words(struct slice log)
+{
+	char back[AUDIT_HEAD_TEXT_LEN + 1];
+	struct audit_head head, again;
+	char text[256];
+	char when[32];
+	int64_t ns, same;
+
+	snprintf(text, sizeof(text), "%.*s", (int)VS_MIN(log.len, sizeof(text) - 1), log.ptr);
+	text[strcspn(text, "\n")] = '\0';
+	if (audit_head_parse(text, &head)) {
+		audit_head_format(&head, back);
+		if (!audit_head_parse(back, &again) || memcmp(&head, &again, sizeof(head)) != 0)
+			abort();
+	}
+	if (time_parse(text, INT64_C(1769090589000000000), &ns)) {
+		time_format(ns, true, when);
+		if (ns < 0 || !time_parse(when, 0, &same) || same != ns)
+			abort();
+	}
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	unsigned switches = size > 0 ? data[0] : 0;
@@ -159,5 +272,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	older = (struct audit_head){ .seq = head.seq / 2 };
 	verify(buf_slice(&text), switches & HEAD_BEHIND ? &older : &head, switches);
 	look_at_tail(buf_slice(&text), &head);
+	look_at_words(buf_slice(&text));
+	if (switches & AS_FILES)
+		look_at_files(buf_slice(&text), &head, whole, switches);
 	return 0;
 }
