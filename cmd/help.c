@@ -38,13 +38,23 @@ static void row(struct emit *e, const char *left, const char *right)
 	emit_paragraph(e, OPTION_COLUMNS, EMIT_PLAIN, head, right);
 }
 
-static void option_rows(struct emit *e, const struct opt *rows)
+static bool has_option(const struct opt *rows, const char *name)
+{
+	for (const struct opt *o = rows; o && o->kind != OPT_KIND_END; o++) {
+		if (strcmp(o->name, name) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* @own: the rows of a command, which stand for common ones of the same name; or NULL. */
+static void option_rows(struct emit *e, const struct opt *rows, const struct opt *own)
 {
 	for (const struct opt *o = rows; o && o->kind != OPT_KIND_END; o++) {
 		char letter[8] = "    ";
 		char left[100];
 
-		if (o->is_hidden)
+		if (o->is_hidden || has_option(own, o->name))
 			continue;
 		if (o->letter)
 			snprintf(letter, sizeof(letter), "-%c, ", o->letter);
@@ -115,7 +125,7 @@ void help_overview(struct app *app)
 	for (size_t i = 0; commands[i]; i++)
 		row(e, commands[i]->name, commands[i]->summary);
 	heading(e, "options of every command");
-	option_rows(e, common_options);
+	option_rows(e, common_options, NULL);
 	exit_rows(e);
 	emit_line(e, "%s", "");
 	emit_line(e, "vsctl help COMMAND tells more and shows examples.");
@@ -189,10 +199,10 @@ void help_command(struct app *app, const struct command *group, const struct com
 		verb_rows(e, c);
 	if (has_shown_option(c->options)) {
 		heading(e, "options");
-		option_rows(e, c->options);
+		option_rows(e, c->options, NULL);
 	}
 	heading(e, "options of every command");
-	option_rows(e, common_options);
+	option_rows(e, common_options, c->options);
 	examples(e, c);
 	exit_rows(e);
 }

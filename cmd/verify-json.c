@@ -49,9 +49,8 @@ static void text_member(struct emit *e, const char *key, const char *text)
 	emit_json_bytes(e, key, text ? slice_str(text) : slice_of(NULL, 0));
 }
 
-static void finding_json(struct emit *e, const struct verify_finding *f)
+static void finding_members(struct emit *e, const struct verify_finding *f)
 {
-	emit_object(e, NULL);
 	emit_json_str(e, "code", problem_row(f->code)->code);
 	emit_json_str(e, "severity", severity_name(f->severity));
 	text_member(e, "collection", f->collection);
@@ -63,6 +62,12 @@ static void finding_json(struct emit *e, const struct verify_finding *f)
 		emit_json_null(e, "offset");
 	emit_json_str(e, "message", f->message);
 	emit_json_str(e, "fix", f->fix);
+}
+
+static void finding_json(struct emit *e, const struct verify_finding *f)
+{
+	emit_object(e, NULL);
+	finding_members(e, f);
 	emit_object_end(e);
 }
 
@@ -93,7 +98,7 @@ static void causes_json(struct emit *e, const struct verify_report *r)
 	emit_array_end(e);
 }
 
-void verify_json(struct emit *e, const struct verify_report *r)
+static void head_members(struct emit *e, const struct verify_report *r)
 {
 	cleanup_(buf_fini) struct buf loader = { 0 };
 
@@ -108,6 +113,25 @@ void verify_json(struct emit *e, const struct verify_report *r)
 	emit_json_str(e, "loader_error", loader.len > 0 ? buf_cstr(&loader) : NULL);
 	emit_json_str(e, "level", verify_level_name(r->level));
 	summary_json(e, r);
+}
+
+void verify_json_lines(struct emit *e, const struct verify_report *r, const char *command)
+{
+	for (size_t i = 0; i < r->finding_count; i++) {
+		emit_document(e, command);
+		emit_json_str(e, "record", "finding");
+		finding_members(e, &r->findings[i]);
+		emit_document_end(e);
+	}
+	emit_document(e, command);
+	emit_json_str(e, "record", "summary");
+	head_members(e, r);
+	emit_document_end(e);
+}
+
+void verify_json(struct emit *e, const struct verify_report *r)
+{
+	head_members(e, r);
 	emit_array(e, "collections");
 	for (size_t i = 0; i < r->collection_count; i++)
 		collection_json(e, &r->collections[i]);

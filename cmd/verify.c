@@ -2,7 +2,7 @@
 
 /* `vsctl verify`: what is wrong with a store. */
 
-#include "verify.h"
+#include "verify-formats.h"
 
 #include "key.h"
 #include "progress.h"
@@ -34,6 +34,7 @@ struct verify_opts {
 	unsigned compression;
 	bool explain;
 	bool recursive;
+	unsigned format;
 	const char *key_file;
 	const char *against;
 	uint64_t max_findings;
@@ -55,6 +56,8 @@ static const struct opt options[] = {
 	OPT_CHOICE(
 		"compression", 0, struct verify_opts, compression, "auto|plain|gzip",
 		"the setting that the application opens the store with; auto: what most files are"),
+	OPT_CHOICE("format", 0, struct verify_opts, format, VERIFY_FORMATS,
+		   "how to print the result; jsonl: a line for each finding"),
 	OPT_FILE("key-file", 0, struct verify_opts, key_file, "FILE",
 		 "the 32 bytes of the key of an encrypted export"),
 	OPT_FILE("against", 0, struct verify_opts, against, "EXPORT",
@@ -84,12 +87,31 @@ int verify_status(const struct verify_report *r, const struct verify_request *re
 	return s->verdict == VERDICT_UNVERIFIED ? EXIT_OPERATIONAL : EXIT_CLEAN;
 }
 
-static int verify_one(struct app *app, const struct verify_request *req, char *const *operands)
+/* Print the report. */
+static void show(struct app *app, const struct verify_report *report, enum verify_format format)
+{
+	struct verify_text_opts text = { .is_quiet = app->common.quiet,
+					 .is_verbose = app->common.verbose };
+
+	if (format == VERIFY_JSON_LINES) {
+		verify_json_lines(&app->emit, report, app->command_words);
+	} else if (format > VERIFY_JSON_LINES) {
+		verify_write(&app->emit, report, format, app->clock);
+	} else {
+		emit_document(&app->emit, app->command_words);
+		verify_json(&app->emit, report);
+		emit_document_end(&app->emit);
+		verify_text(&app->emit, report, &text);
+		if (!app->common.quiet)
+			verify_next(&app->emit, report);
+	}
+}
+
+static int verify_one(struct app *app, const struct verify_request *req, enum verify_format format,
+		      char *const *operands)
 {
 	cleanup_(verify_report_fini) struct verify_report report = { 0 };
 	cleanup_(store_closep) struct store *store = NULL;
-	struct verify_text_opts text = { .is_quiet = app->common.quiet,
-					 .is_verbose = app->common.verbose };
 	struct vs_err err = { 0 };
 	int r;
 
@@ -100,19 +122,43 @@ static int verify_one(struct app *app, const struct verify_request *req, char *c
 	progress_end();
 	if (r < 0)
 		return app_error(app, &err);
-	emit_document(&app->emit, app->command_words);
-	verify_json(&app->emit, &report);
-	emit_document_end(&app->emit);
-	verify_text(&app->emit, &report, &text);
-	if (!app->common.quiet)
-		verify_next(&app->emit, &report);
-	return verify_status(&report, req);
+	show(app, &report, format);
+	return format == VERIFY_NAGIOS ? (int)verify_nagios_status(&report)
+				       : verify_status(&report, req);
+}
+
+static void tell_monitor(void *ctx, int status, const char *text)
+{
+	struct app *app = ctx;
+
+	(void)status;
+	verify_nagios_failure(&app->emit, text);
+}
+
+static int check(struct app *app, struct verify_request *req, const struct verify_opts *opts,
+		 char *const *operands)
+{
+	unsigned char key[CHROMEM_KEY_LEN];
+	struct vs_err err = { 0 };
+
+	if (opts->key_file) {
+		if (key_load(opts->key_file, key, &err) < 0)
+			return app_error(app, &err);
+		req->check.key = key;
+	}
+	if (!opts->recursive)
+		return verify_one(app, req, opts->format, operands);
+	if (operands[1])
+		return app_usage(app,
+				 "--recursive checks whole stores; name no collection with it");
+	if (opts->format > VERIFY_JSON)
+		return app_usage(app, "--recursive prints text or JSON; check one store at a time");
+	return verify_tree(app, req, operands[0]);
 }
 
 static int run(struct app *app, const void *opts_, char *const *operands)
 {
 	const struct verify_opts *opts = opts_;
-	unsigned char key[CHROMEM_KEY_LEN];
 	struct vs_progress progress = { 0 };
 	struct verify_request req = {
 		.check = { .level = level_of(opts->level),
@@ -126,19 +172,16 @@ static int run(struct app *app, const void *opts_, char *const *operands)
 		.explain = opts->explain,
 		.fail_on = opts->fail_on,
 	};
-	struct vs_err err = { 0 };
+	int status;
 
-	if (opts->key_file) {
-		if (key_load(opts->key_file, key, &err) < 0)
-			return app_error(app, &err);
-		req.check.key = key;
+	if (opts->format == VERIFY_JSON || opts->format == VERIFY_JSON_LINES)
+		app->emit.is_json = true;
+	if (opts->format == VERIFY_NAGIOS) {
+		app->failed = tell_monitor;
+		app->failed_ctx = app;
 	}
-	if (!opts->recursive)
-		return verify_one(app, &req, operands);
-	if (operands[1])
-		return app_usage(app,
-				 "--recursive checks whole stores; name no collection with it");
-	return verify_tree(app, &req, operands[0]);
+	status = check(app, &req, opts, operands);
+	return opts->format == VERIFY_NAGIOS && status > NAGIOS_UNKNOWN ? NAGIOS_UNKNOWN : status;
 }
 
 static const struct example examples[] = {
@@ -149,6 +192,7 @@ static const struct example examples[] = {
 	{ "vsctl verify --quick --quiet --fail-on warning /var/lib/app/vectorstore",
 	  "a gate for ExecStartPre= or CI" },
 	{ "vsctl verify --format json /var/lib/app/vectorstore", "for programs" },
+	{ "vsctl verify --format junit /var/lib/app/vectorstore", "for a build server" },
 	{ NULL, NULL },
 };
 

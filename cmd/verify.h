@@ -82,6 +82,9 @@ void verify_loader_error(const struct verify_report *r, struct buf *out);
 /* The members of the JSON document from "store" on, into the object that is open. */
 void verify_json(struct emit *e, const struct verify_report *r);
 
+/* A document for each finding, and at the end one with the verdict and the summary. */
+void verify_json_lines(struct emit *e, const struct verify_report *r, const char *command);
+
 struct verify_text_opts {
 	bool is_quiet;
 	bool is_verbose;

@@ -19,17 +19,19 @@ end
 
 # These three see the variables of their caller.
 
-# The kind and the argument of an option, when it takes one: a row of the list.
+# The kind and the argument of an option, when it takes one: a row of the list, of the command's own
+# before the common ones.
 function __vsctl_option -S
     set -l name (string replace -r '^--?' '' -- $argv[1])
-    for row in $rows
-        set -l field (string split \t -- $row)
-        test "$field[1]" = option; or continue
-        test "$field[2]" = "$command" -o -z "$field[2]"; or continue
-        test "$field[5]" = none; and continue
-        if test "$field[3]" = "$name" -a (string sub -l 2 -- $argv[1]) = -- -o "$field[4]" = "$name" -a (string length -- $argv[1]) -eq 2
-            printf '%s\n' $field[5] "$field[6]"
-            return
+    for owner in "$command" ''
+        for row in $rows
+            set -l field (string split \t -- $row)
+            test "$field[1]" = option -a "$field[2]" = "$owner"; or continue
+            test "$field[5]" = none; and continue
+            if test "$field[3]" = "$name" -a (string sub -l 2 -- $argv[1]) = -- -o "$field[4]" = "$name" -a (string length -- $argv[1]) -eq 2
+                printf '%s\n' $field[5] "$field[6]"
+                return
+            end
         end
     end
 end
