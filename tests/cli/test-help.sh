@@ -70,11 +70,15 @@ list_says_the_same() {
             "$scratch/out" | sort >"$scratch/json" && diff "$scratch/text" "$scratch/json"
 }
 
-# A letter or a name of a command that a common option has too would never be reached.
+# A command's option stands for a common one of its name, and then has at least its words; no letter is
+# used twice.
 options_are_distinct() {
     runs 0 help --list --json &&
-        jq_is '.options as $common | all(.commands[]; [.options[], $common[]] | ([.[].name] | length == (unique | length)) and
-            ([.[].letter | values] | length == (unique | length)))'
+        jq_is '.options as $common | all(.commands[]; .options as $own | [$own[].name] as $names |
+            ($names | length == (unique | length)) and
+            ([$own[], ($common[] | select(.name as $n | $names | index($n) | not))] | [.[].letter | values] |
+             length == (unique | length)) and
+            all($common[]; . as $c | all($own[] | select(.name == $c.name); .argument | startswith($c.argument))))'
 }
 
 check "overview" overview
