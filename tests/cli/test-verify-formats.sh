@@ -72,10 +72,10 @@ junit_counts() {
     for name in many-damages doc-truncated incident-missing-metadata stray-files healthy-odd meta-no-name; do
         fixture $name
         "$vsctl" verify --format junit "$store" >"$scratch/out"
-        same "$(xpath 'count(//testcase[failure])')" "$(xpath 'string(//testsuite/@failures)')" &&
-            same "$(xpath 'count(//testcase)')" "$(xpath 'string(//testsuite/@tests)')" &&
-            same "$("$vsctl" verify --json "$store" | jq .summary.errors)" "$(xpath 'count(//failure)')" ||
-            { echo $name && return 1; }
+        echo "$name"
+        same "$(xpath 'count(//testcase[failure])')" "$(xpath 'string(//testsuite/@failures)')" || return
+        same "$(xpath 'count(//testcase)')" "$(xpath 'string(//testsuite/@tests)')" || return
+        same "$("$vsctl" verify --json "$store" | jq .summary.errors)" "$(xpath 'count(//failure)')" || return
     done
 }
 
