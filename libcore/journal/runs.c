@@ -311,7 +311,7 @@ int journal_undo(int state_dirfd, int store_dirfd, const char *run, struct vs_er
 		r = newest_done(state_dirfd, &newest, err);
 	if (r == 0)
 		r = record_load(&j, state_dirfd, store_dirfd, run ? run : newest, err);
-	if (r < 0)
+	if (r != 0)
 		return r;
 	if (j->state != RUN_DONE)
 		return vs_fail(err, VS_EUSAGE, "run %s has been taken back already", j->run);

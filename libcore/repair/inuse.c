@@ -216,12 +216,13 @@ static int look_at_process(void *ctx, const char *name, enum file_type type, str
 int inuse_find(const char *store_path, char *who, size_t size, unsigned *unseen, struct vs_err *err)
 {
 	cleanup_(file_closep) int procfd = -1;
-	struct search s = { .who = who, .who_size = size };
+	struct search s = { .who_size = size };
 	char real[PATH_MAX];
 	int r;
 
 	if (!realpath(store_path, real))
 		return vs_fail_errno(err, "%s", store_path);
+	s.who = who;
 	s.store = real;
 	s.store_len = strlen(real);
 	r = file_open_dir(AT_FDCWD, "/proc", FILE_FOLLOW, &procfd, err);

@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* The error object: filled once where a failure happens, and given places in front on its way up.
- */
+/* The error object: filled once where a failure happens, and given places on its way up. */
 
 #include "util/util.h"
+
+#ifdef __clang_analyzer__
+#undef vs_fail
+#undef vs_fail_errno
+#undef vs_err_in
+#endif
 
 static enum vs_status status_of_errno(int sysno)
 {

@@ -40,3 +40,11 @@ int vs_fail_errno(struct vs_err *err, const char *fmt, ...) printf_(2, 3);
 
 /* Put a place in front of the text (`notes/3f2a.gob: ...`) and return the status already there. */
 int vs_err_in(struct vs_err *err, const char *fmt, ...) printf_(2, 3);
+
+#ifdef __clang_analyzer__
+/* The analyser does not see from here that these are negative, and would follow callers into
+ * successes that there are not. */
+#define vs_fail(err, status, ...) (vs_fail(err, status, __VA_ARGS__), (int)(status))
+#define vs_fail_errno(err, ...) (vs_fail_errno(err, __VA_ARGS__), (int)VS_EIO)
+#define vs_err_in(err, ...) (vs_err_in(err, __VA_ARGS__), (int)VS_EIO)
+#endif

@@ -36,8 +36,8 @@
 #include <unistd.h>
 
 #define PAGE 4096
-#define BUFFER_LEN (64 * PAGE)
-#define LISTING_LEN (4 * PAGE) /* about 500 names */
+#define BUFFER_LEN ((size_t)64 * PAGE)
+#define LISTING_LEN ((size_t)4 * PAGE) /* about 500 names */
 #define OPEN_AT_ONCE 32
 #define THREADS_MAX 256
 
@@ -187,7 +187,7 @@ static void reader_read(struct reader *r, int dir, const char *name)
 		if (len < 0)
 			die(name);
 		r->bytes += (unsigned long long)len;
-	} while (r->is_simple ? len > 0 : len == BUFFER_LEN);
+	} while (r->is_simple ? len > 0 : len == (ssize_t)BUFFER_LEN);
 	r->files++;
 	reader_close(r, fd);
 }
