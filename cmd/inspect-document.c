@@ -128,9 +128,28 @@ static const struct emit_field fault_fields[] = {
 	{ 0 },
 };
 
-static void fault_emit(struct emit *e, const char *dir, const char *file, uint64_t size,
+/* What the library says, which knows a file by its whole path. */
+static void append_loader_text(struct buf *out, const struct inspect *in, const char *dir,
+			       const char *file, const struct chromem_fault *fault)
+{
+	static const char opening[] = "couldn't open file: open ";
+	const size_t len = sizeof(opening) - 1;
+
+	if (strncmp(fault->loader_text, opening, len) != 0 ||
+	    strncmp(fault->loader_text + len, file, strlen(file)) != 0) {
+		buf_append_str(out, fault->loader_text);
+		return;
+	}
+	buf_printf(out, "%s%s/%s/%s", opening, in->store->path, dir, fault->loader_text + len);
+}
+
+static void fault_emit(struct inspect *in, const char *dir, const char *file, uint64_t size,
 		       const struct chromem_fault *fault)
 {
+	struct emit *e = &in->app->emit;
+	cleanup_(buf_fini) struct buf loader = { 0 };
+
+	append_loader_text(&loader, in, dir, file, fault);
 	emit_object(e, "document");
 	emit_form(e, fault_fields);
 	emit_null(e);
@@ -139,7 +158,7 @@ static void fault_emit(struct emit *e, const char *dir, const char *file, uint64
 	emit_size(e, size);
 	emit_text(e, fault->detail);
 	emit_uint(e, fault->off);
-	emit_text(e, *fault->loader_text ? fault->loader_text : NULL);
+	emit_text(e, loader.len > 0 ? buf_cstr(&loader) : NULL);
 	emit_form_end(e);
 	emit_object_end(e);
 }
@@ -207,7 +226,7 @@ static bool is_file_here(const struct finder *f, const char *name)
 	struct vs_err ignored = { 0 };
 
 	return !strchr(name, '/') && strcmp(name, ".") != 0 && strcmp(name, "..") != 0 &&
-	       file_stat_at(f->dirfd, name, FILE_FOLLOW, &info, &ignored) == 0 &&
+	       file_stat_at(f->dirfd, name, FILE_NO_FOLLOW, &info, &ignored) == 0 &&
 	       info.type != FILE_DIRECTORY;
 }
 
@@ -263,7 +282,7 @@ int inspect_document(struct inspect *in, const char *dir)
 	if (r == 0)
 		document_emit(in, dir, f.file, chromem_reader_file_size(f.reader), &doc);
 	else
-		fault_emit(&in->app->emit, dir, f.file, chromem_reader_file_size(f.reader), &fault);
+		fault_emit(in, dir, f.file, chromem_reader_file_size(f.reader), &fault);
 	emit_document_end(&in->app->emit);
 	return r == 0 ? EXIT_CLEAN : EXIT_PROBLEMS;
 }

@@ -73,7 +73,9 @@ static void gap_text(struct buf *out, const struct timeline *t)
 		buf_append_str(out, "no");
 		return;
 	case GAP_UNKNOWN:
-		buf_append_str(out, "yes; the times do not tell when");
+		buf_append_str(out, t->is_copy
+					    ? "yes; the times are those of a copy and tell nothing"
+					    : "yes; the times do not tell when");
 		return;
 	case GAP_NEVER_THERE:
 		buf_append_str(out, "no metadata were written since the directory was made");

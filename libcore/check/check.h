@@ -108,7 +108,7 @@ enum verdict {
 	VERDICT_HEALTHY,
 	VERDICT_DEGRADED,   /* warnings only */
 	VERDICT_CORRUPT,    /* any error */
-	VERDICT_UNVERIFIED, /* nothing wrong was seen, but not everything was looked at */
+	VERDICT_UNVERIFIED, /* no error was seen, but not everything could be looked at */
 };
 
 enum collection_state {
@@ -201,6 +201,7 @@ struct timeline {
 	int64_t directory_born_ns;
 	int64_t directory_modified_ns; /* an entry came or went */
 	bool has_metadata;
+	bool is_copy; /* made in one go, as a copy is: the times tell nothing of what was before */
 	int64_t metadata_born_ns, metadata_modified_ns;
 	uint64_t documents;
 	int64_t first_ns, last_ns;         /* of the documents' times of modification */

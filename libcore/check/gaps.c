@@ -45,6 +45,6 @@ void gaps_emit(const struct gaps *g, const struct check_sink *sink, struct check
 		snprintf(what, sizeof(what), "%" PRIu64 " more places", g->omitted);
 		sink->gap(sink->ctx, &rest);
 	}
-	if (g->broken_promises > 0 && out->verdict == VERDICT_HEALTHY)
+	if (g->broken_promises > 0 && out->verdict != VERDICT_CORRUPT)
 		out->verdict = VERDICT_UNVERIFIED;
 }

@@ -26,5 +26,5 @@ struct gaps {
 void gaps_fini(struct gaps *g);
 void gaps_add(struct gaps *g, const char *path, const char *what, const char *why, bool is_limit);
 
-/* Hand them out, and turn a healthy verdict into `unverified` where a promise was not kept. */
+/* Hand them out, and make the verdict `unverified` where a promise was not kept and no error seen. */
 void gaps_emit(const struct gaps *g, const struct check_sink *sink, struct check_summary *out);

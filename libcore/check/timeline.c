@@ -6,7 +6,11 @@
  * A program that still holds a collection whose directory was removed makes the directory again
  * with its next document, and never writes the metadata again: then the directory is as old as its
  * first document. Where the metadata file alone was removed, the directory changed after its last
- * document was written. Copies keep neither.
+ * document was written.
+ *
+ * Copies keep neither. One that keeps the times of files is known by documents that are older than
+ * their directory. One that does not makes a directory and its files in one go, and the directories
+ * of a store one right after the other; what happened before it cannot be seen in such times.
  */
 
 #include "check/check.h"
@@ -17,6 +21,10 @@
 
 /* A directory and the first file in it are made by two calls in a row. */
 #define TOGETHER_NS (SECOND / 20)
+
+/* What a copy takes at most: between two directories, and for each file. */
+#define COPY_PAUSE_NS SECOND
+#define COPY_FILE_NS (SECOND / 200)
 
 struct times {
 	int64_t *modified;
@@ -89,11 +97,66 @@ static uint64_t count_since(const struct times *times, int64_t from)
 	return count;
 }
 
+/* ---- fresh copies ---- */
+
+struct neighbours {
+	int dirfd; /* of the store */
+	const char *self;
+	int64_t from_ns, to_ns; /* in which this collection was made and filled */
+	bool has_any;
+	bool is_next_to; /* one was made or last changed right before, or made right after */
+};
+
+static bool is_pause(int64_t earlier, int64_t later)
+{
+	return earlier <= later + TOGETHER_NS && later - earlier <= COPY_PAUSE_NS;
+}
+
+static int look_at_neighbour(void *ctx, const char *name, enum file_type type, struct vs_err *err)
+{
+	struct neighbours *n = ctx;
+	struct file_info info;
+
+	if (type != FILE_DIRECTORY || strcmp(name, n->self) == 0 ||
+	    file_stat_at(n->dirfd, name, FILE_NO_FOLLOW, &info, err) < 0)
+		return 0;
+	n->has_any = true;
+	n->is_next_to |= is_pause(info.born_ns, n->from_ns) ||
+			 is_pause(info.modified_ns, n->from_ns) || is_pause(n->to_ns, info.born_ns);
+	return 0;
+}
+
+/* Was the directory filled in one go, right before or after another directory of the store, or
+ * right after the store itself was made? */
+static int find_copy(const struct store *store, const char *dir, const struct times *times,
+		     struct timeline *t, struct vs_err *err)
+{
+	struct neighbours n = { .dirfd = store->dirfd,
+				.self = dir,
+				.from_ns = t->directory_born_ns,
+				.to_ns = VS_MAX(t->last_ns, t->directory_modified_ns) };
+	int64_t files = (int64_t)times->count + 1;
+	struct file_info root;
+	int r;
+
+	if (t->directory_born_ns == 0 || times->count == 0 || n.to_ns < n.from_ns ||
+	    (n.to_ns - n.from_ns - COPY_PAUSE_NS) / COPY_FILE_NS > files)
+		return 0;
+	r = file_list(store->dirfd, look_at_neighbour, &n, err);
+	if (r == 0)
+		r = file_stat_fd(store->dirfd, &root, err);
+	if (r == 0)
+		t->is_copy = n.has_any ? n.is_next_to : is_pause(root.born_ns, n.from_ns);
+	return r;
+}
+
 static void judge_gap(struct timeline *t, const struct times *times)
 {
 	if (t->has_metadata || times->count == 0)
 		return;
 	t->gap = GAP_UNKNOWN;
+	if (t->is_copy)
+		return;
 	/* Documents older than their directory were copied into it with their times. */
 	if (t->directory_born_ns == 0 || t->first_ns + TOGETHER_NS < t->directory_born_ns)
 		return;
@@ -142,6 +205,9 @@ int check_timeline(const struct store *store, const char *dir, struct timeline *
 		t.last_ns = times.modified[times.count - 1];
 		fill_buckets(&t, &times);
 	}
+	r = find_copy(store, dir, &times, &t, err);
+	if (r < 0)
+		return r;
 	judge_gap(&t, &times);
 	*out = t;
 	return 0;

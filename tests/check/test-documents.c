@@ -161,7 +161,7 @@ Test(documents, too_large)
 
 	expect_one(r, CHROMEM_PLAIN, "chromem-document-too-large", LOADABLE_YES);
 	cr_assert_eq(r->gaps, 1);
-	cr_assert_eq(r->summary.verdict, VERDICT_DEGRADED);
+	cr_assert_eq(r->summary.verdict, VERDICT_UNVERIFIED);
 }
 
 Test(documents, unreadable)

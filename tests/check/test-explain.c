@@ -24,7 +24,7 @@ static struct timeline timeline_of(const struct kit_dir *dir, const char *collec
 
 static void wait_ms(long ms)
 {
-	const struct timespec t = { .tv_nsec = ms * 1000000 };
+	const struct timespec t = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000 };
 
 	cr_assert_eq(nanosleep(&t, NULL), 0);
 }
@@ -64,6 +64,7 @@ Test(timeline, directory_made_again_by_a_document)
 	cleanup_(vs_freep) char *path = kit_collection_path("again");
 	struct timeline t;
 
+	wait_ms(1200);
 	kit_mkdir(dir, path);
 	add_documents(dir, "again");
 	t = timeline_of(dir, "again");
@@ -74,13 +75,26 @@ Test(timeline, directory_made_again_by_a_document)
 	cr_assert_eq(t.gap_to_ns, t.directory_born_ns);
 }
 
+/* Each directory right after the one before, and filled at once: so it is copied, and so it was not
+ * written. */
+Test(timeline, of_a_copy_without_times)
+{
+	cleanup_(kit_dir_freep) struct kit_dir *dir = kit_fixture("incident-missing-metadata");
+	struct timeline t = timeline_of(dir, "contextd_memories");
+
+	if (t.directory_born_ns == 0)
+		cr_skip("this file system does not record when files were made");
+	cr_assert(t.is_copy);
+	cr_assert_eq(t.gap, GAP_UNKNOWN);
+}
+
 Test(timeline, metadata_removed_later)
 {
 	cleanup_(kit_dir_freep) struct kit_dir *dir = kit_healthy(CHROMEM_PLAIN);
 	cleanup_(vs_freep) char *path = kit_metadata_path(CHROMEM_PLAIN, "notes");
 	struct timeline t;
 
-	wait_ms(120);
+	wait_ms(1200);
 	kit_remove(dir, path);
 	t = timeline_of(dir, "notes");
 	if (t.directory_born_ns == 0)
@@ -243,7 +257,7 @@ Test(explain, times_tell_a_lost_file_from_a_removed_directory)
 
 	if (timeline_of(dir, "notes").directory_born_ns == 0)
 		cr_skip("this file system does not record when files were made");
-	wait_ms(120);
+	wait_ms(1200);
 	kit_remove(dir, path);
 	causes = causes_of(dir, &req);
 	cr_assert_eq(causes.count, 1);

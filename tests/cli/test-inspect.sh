@@ -93,6 +93,14 @@ damaged_document() {
         json inspect 4 inspect "$store" "$dir" "$file" && jq_is '.document | .id == null and (.fault | length) > 10 and (.loader_error | length) > 5'
 }
 
+# The library names the whole path of a file that it cannot open.
+document_not_there() {
+    fixture healthy-plain && file=$(basename "$(find "$store/e9f85bf6" -name '[1-9a-f]*.gob' | sort | head -n 1)") &&
+        rm "$store/e9f85bf6/$file" && ln -s nowhere "$store/e9f85bf6/$file" &&
+        json inspect 4 inspect "$store" e9f85bf6 "$file" &&
+        jq_is ".document.loader_error == \"couldn't open file: open $store/e9f85bf6/$file: no such file or directory\""
+}
+
 same_with_one_thread() {
     fixture healthy-plain && runs 0 inspect -j1 "$store" contextd_memories && cp "$scratch/out" "$scratch/one" &&
         runs 0 inspect -j4 "$store" contextd_memories && diff "$scratch/one" "$scratch/out"
@@ -237,6 +245,7 @@ check "norms" norms
 check "what is not a number" not_a_number
 check "documents of a collection without metadata" documents_without_metadata_file
 check "a damaged document" damaged_document
+check "a document that cannot be opened" document_not_there
 check "threads change nothing" same_with_one_thread
 check "one document" document
 check "offsets" offsets

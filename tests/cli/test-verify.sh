@@ -42,6 +42,17 @@ incident_as_json() {
         jq_is '.collections[] | select(.id == "e9f85bf6") | .name == null and .state == "corrupt" and .documents == 4'
 }
 
+# A file beyond the limit is not read: then nobody can say that the store is sound.
+unverified() {
+    local file
+    fixture healthy-plain && file=$(find "$store/e9f85bf6" -name '[1-9a-f]*.gob' | sort | head -n 1) &&
+        truncate -s 40M "$file" && runs 8 verify "$store" &&
+        first_line 'unverified: no error was seen, and not everything could be looked at' && out_has 'not checked' &&
+        last_line 'next: man vsctl-problems, under chromem-document-too-large' &&
+        json verify 8 verify "$store" && jq_is '.verdict == "unverified" and .summary.errors == 0' &&
+        jq_is '[.unchecked[] | select(.path == "e9f85bf6")] | length == 1'
+}
+
 # Every member that scripts rely on is there with the name and the type that it was promised with.
 members() {
     fixture incident-missing-metadata && json verify 4 verify "$store" &&
@@ -292,6 +303,7 @@ check "a healthy store" healthy
 check "a healthy store as JSON" healthy_as_json
 check "the store of the incident" incident
 check "the store of the incident as JSON" incident_as_json
+check "not everything could be looked at" unverified
 check "the members that scripts rely on" members
 check "a lost metadata file in a compressed store" gzip_incident
 check "an empty collection is a warning" empty_collection
