@@ -12,7 +12,7 @@
 
 #include <math.h>
 
-#define LAYOUT_FIELDS_MAX 16
+#define LAYOUT_FIELDS_MAX 24
 #define LAYOUT_ROWS_HELD 256
 
 struct cell {

@@ -203,5 +203,5 @@ int snap_extract(const struct snap_access *access, const struct snap_manifest *m
 		r = check_seen(&x, err);
 	if (r == 0)
 		r = finish_directories(&x, err);
-	return r == 0 ? file_sync_fs(dirfd, err) : r;
+	return r == 0 && !access->is_scratch ? file_sync_fs(dirfd, err) : r;
 }

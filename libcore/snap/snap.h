@@ -246,6 +246,7 @@ struct snap_access {
 	const unsigned char *key; /* for sealed archives; NULL */
 	unsigned jobs;
 	struct vs_progress *progress; /* items are files; may be NULL */
+	bool is_scratch;              /* what is extracted need not outlive a power cut */
 };
 
 /* The four checks, each of which can fail by itself. */
@@ -349,6 +350,10 @@ must_check_ int snap_delete(int state_dirfd, const char *id, const struct snap_d
 
 /* Remove what killed runs left over: files that no manifest names. *@removed counts them. */
 must_check_ int snap_sweep(int state_dirfd, uint64_t *removed, struct vs_err *err);
+
+/* Remove directory @name of @dirfd with everything in it, for scratch of our own; that it is not
+ * there is fine. */
+must_check_ int snap_remove_tree(int dirfd, const char *name, struct vs_err *err);
 
 /* Append a line to logs/snapshot_<time>.log; for people, so a failure is no reason to stop. */
 must_check_ int snap_log(int state_dirfd, int64_t time_ns, const char *text, struct vs_err *err);
