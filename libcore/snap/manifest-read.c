@@ -223,6 +223,9 @@ static bool read_collections(struct reading *rd, const struct jr *doc)
 	for (size_t i = 0; i < count; i++) {
 		if (!read_collection(rd, jr_at(array, i), &rd->m->collections[i]))
 			return false;
+		if (i > 0 && strcmp(rd->m->collections[i - 1].directory,
+				    rd->m->collections[i].directory) >= 0)
+			return bad(rd, "collection_list");
 	}
 	return true;
 }

@@ -27,23 +27,38 @@ static void batch_names(struct jw *j, uint32_t count)
 	jw_array_end(j);
 }
 
+/* A directory as a key; in hex behind a DEL where it is no text, or begins with one itself. */
+static const char *directory_key(const char *directory, struct buf *scratch)
+{
+	struct slice s = slice_str(directory);
+
+	if (utf8_is_valid(s) && directory[0] != 0x7f)
+		return directory;
+	buf_clear(scratch);
+	buf_append_byte(scratch, 0x7f);
+	for (size_t i = 0; i < s.len; i++)
+		buf_printf(scratch, "%02x", s.ptr[i]);
+	return buf_cstr(scratch);
+}
+
 /*
  * What the older format calls a collection: its name. Two with one name cannot both have it, and
- * one without needs something: these go by their directories.
+ * one without needs something: these go by their directories. No two get the same.
  */
 static const char *older_name(const struct snap_manifest *m, size_t index, struct buf *scratch)
 {
 	const struct snap_collection *c = &m->collections[index];
 
-	if (c->name.len == 0 || !utf8_is_valid(c->name) || memchr(c->name.ptr, 0, c->name.len))
-		return c->directory;
-	buf_clear(scratch);
-	buf_append(scratch, c->name.ptr, c->name.len);
+	if (c->name.len == 0 || !utf8_is_valid(c->name) || c->name.ptr[0] == 0x7f ||
+	    memchr(c->name.ptr, 0, c->name.len))
+		return directory_key(c->directory, scratch);
 	for (size_t i = 0; i < m->collection_count; i++) {
 		if (i != index && (slice_eq(m->collections[i].name, c->name) ||
 				   slice_eq_str(c->name, m->collections[i].directory)))
-			return c->directory;
+			return directory_key(c->directory, scratch);
 	}
+	buf_clear(scratch);
+	buf_append(scratch, c->name.ptr, c->name.len);
 	return buf_cstr(scratch);
 }
 

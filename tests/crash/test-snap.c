@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Making and removing snapshots, failed and killed at each disk call: what is listed afterwards is
+ * whole, what was there before still is (or, when it was to go, may be gone), and doing it again
+ * works and leaves nothing lying about.
+ */
+
+#include "fault.h"
+#include "kit.h"
+#include "kit/scratch.h"
+#include "snap/snap.h"
+
+#include <criterion/criterion.h>
+#include <fcntl.h>
+
+struct scene {
+	struct store *store;
+	int state;
+	int64_t now_ns;
+	struct vs_clock clock;
+};
+
+static int64_t scene_now(void *ctx)
+{
+	return ((struct scene *)ctx)->now_ns;
+}
+
+static int create(struct scene *s, const char *name, bool full, struct vs_err *err)
+{
+	cleanup_(snap_manifest_freep) struct snap_manifest *m = NULL;
+	struct snap_create_request req = {
+		.name = name,
+		.tool_version = "test",
+		.jobs = 1,
+		.clock = &s->clock,
+		.full = full,
+	};
+
+	s->clock = (struct vs_clock){ scene_now, s };
+	s->now_ns += INT64_C(3600) * 1000000000;
+	return snap_create(s->state, s->store, &req, &m, err);
+}
+
+/* Everything that is listed verifies; returns whether @id is. */
+static bool all_good(struct scene *s, const char *id, const char *where)
+{
+	struct snap_access access = { .state_dirfd = s->state, .jobs = 1 };
+	cleanup_(snap_list_fini) struct snap_list list = { 0 };
+	struct vs_err err = { 0 };
+	bool found = false;
+
+	cr_assert_eq(snap_list_load(&list, s->state, &err), 0, "%s", err.text);
+	for (size_t i = 0; i < list.count; i++) {
+		cleanup_(snap_verdict_fini) struct snap_verdict v = { 0 };
+
+		cr_assert_eq(snap_verify(&access, list.entries[i].id, &v, NULL, &err), 0);
+		cr_assert(snap_verdict_is_good(&v), "%s: %s is listed and damaged", where,
+			  list.entries[i].id);
+		found |= strcmp(list.entries[i].id, id) == 0;
+	}
+	return found;
+}
+
+static int count_file(void *ctx, const char *name, enum file_type type, struct vs_err *err)
+{
+	(void)name;
+	(void)type;
+	(void)err;
+	++*(size_t *)ctx;
+	return 0;
+}
+
+static size_t files_in(int state, const char *name)
+{
+	cleanup_(file_closep) int fd = openat(state, name, O_RDONLY | O_DIRECTORY);
+	struct vs_err err = { 0 };
+	size_t count = 0;
+
+	if (fd >= 0)
+		cr_assert_eq(file_list(fd, count_file, &count, &err), 0);
+	return count;
+}
+
+/* Two files in manifests and one in snapshots for each, and no others. */
+static void expect_tidy(struct scene *s, size_t snapshots, const char *where)
+{
+	cr_assert_eq(files_in(s->state, "snapshots"), snapshots, "%s", where);
+	cr_assert_eq(files_in(s->state, "manifests"), 2 * snapshots, "%s", where);
+}
+
+/* ---- the operations ---- */
+
+static int make_second(void *ctx)
+{
+	struct vs_err err = { 0 };
+
+	return create(ctx, "second", false, &err);
+}
+
+static void after_make(struct scene *s, enum fault_outcome outcome, const char *where)
+{
+	struct vs_err err = { 0 };
+	bool is_there;
+
+	cr_assert_neq(outcome, FAULT_SURVIVED, "%s", where);
+	cr_assert(all_good(s, "first", where), "%s", where);
+	is_there = all_good(s, "second", where);
+	if (outcome == FAULT_NOT_REACHED)
+		cr_assert(is_there, "%s", where);
+	if (!is_there)
+		cr_assert_eq(create(s, "second", false, &err), 0, "%s: %s", where, err.text);
+	cr_assert_eq(create(s, "third", false, &err), 0, "%s: %s", where, err.text);
+	cr_assert(all_good(s, "second", where));
+	expect_tidy(s, 3, where);
+}
+
+static int remove_first(void *ctx)
+{
+	struct scene *s = ctx;
+	struct snap_delete_request req = { .force = true };
+	struct vs_err err = { 0 };
+
+	return snap_delete(s->state, "first", &req, &err);
+}
+
+static void after_remove(struct scene *s, enum fault_outcome outcome, const char *where)
+{
+	struct snap_delete_request req = { .force = true };
+	struct vs_err err = { 0 };
+	bool is_there = all_good(s, "first", where);
+
+	cr_assert_neq(outcome, FAULT_SURVIVED, "%s", where);
+	if (outcome == FAULT_NOT_REACHED)
+		cr_assert_not(is_there, "%s", where);
+	if (is_there)
+		cr_assert_eq(snap_delete(s->state, "first", &req, &err), 0, "%s: %s", where,
+			     err.text);
+	cr_assert_eq(create(s, "other", true, &err), 0, "%s: %s", where, err.text);
+	expect_tidy(s, 1, where);
+}
+
+/* ---- the walk ---- */
+
+static void walk(int (*operation)(void *ctx),
+		 void (*after)(struct scene *s, enum fault_outcome outcome, const char *where))
+{
+	cleanup_(kit_dir_freep) struct kit_dir *dir = kit_healthy(CHROMEM_PLAIN);
+	struct scene s = { .now_ns = clock_now_ns(&vs_clock_system) };
+	struct vs_err err = { 0 };
+	int place;
+
+	scratch_new(&place);
+	cr_assert_eq(store_open(&s.store, dir->path, 0, &err), 0, "%s", err.text);
+	for (enum fault_mode mode = 0; mode < FAULT_MODES_; mode++) {
+		enum fault_outcome outcome;
+		unsigned n = 1;
+
+		do {
+			struct kit_doc doc;
+			char where[64];
+
+			snprintf(where, sizeof(where), "%s at call %u", fault_mode_name(mode), n);
+			s.state = scratch_mkdir(place, where);
+			cr_assert_eq(create(&s, "first", false, &err), 0, "%s", err.text);
+			kit_doc(&doc, "notes", 1000 * mode + n);
+			kit_add_doc(dir, CHROMEM_PLAIN, "notes", &doc.doc);
+			outcome = fault_run(n, mode, operation, &s);
+			after(&s, outcome, where);
+			close(s.state);
+		} while (outcome != FAULT_NOT_REACHED && ++n < 200);
+		cr_assert_gt(n, 4, "%s: no call was reached", fault_mode_name(mode));
+		cr_assert_lt(n, 200);
+	}
+	store_closep(&s.store);
+}
+
+Test(snap, made, .timeout = 280)
+{
+	walk(make_second, after_make);
+}
+
+Test(snap, removed, .timeout = 280)
+{
+	walk(remove_first, after_remove);
+}
