@@ -5,6 +5,7 @@
 #include "audit-log.h"
 
 #include "journal/journal.h"
+#include "snap/snap.h"
 
 #include <limits.h>
 
@@ -12,12 +13,15 @@ struct verify_opts {
 	const char *state;
 	const char *anchor;
 	const char *key_file;
+	bool no_snapshots;
 };
 
 static const struct opt options[] = {
 	AUDIT_STATE_OPTION(struct verify_opts),
 	OPT_TEXT("anchor", 0, struct verify_opts, anchor, "NUMBER:DIGEST",
 		 "a head that was kept elsewhere: the log must hold that record"),
+	OPT_FLAG("no-snapshots", 0, struct verify_opts, no_snapshots,
+		 "do not hold the log against the heads that manifests of snapshots have"),
 	OPT_FILE("key-file", 0, struct verify_opts, key_file, "FILE",
 		 "the key that sealing began with: check every seal"),
 	OPT_END,
@@ -32,7 +36,9 @@ struct verification {
 	struct app *app;
 	const struct audit_scene *scene;
 	const struct verify_opts *opts;
-	struct audit_head anchor;
+	struct audit_anchor anchors[AUDIT_ANCHORS_MAX];
+	size_t snapshots;                /* whose heads are among the anchors */
+	char *wheres[AUDIT_ANCHORS_MAX]; /* owned; what the anchors borrow */
 	unsigned char key[AUDIT_KEY_LEN];
 	struct audit_expect expect;
 	struct audit_summary sum;
@@ -51,6 +57,8 @@ static void verification_fini(struct verification *v)
 	for (size_t i = 0; i < v->count; i++)
 		free(v->items[i].detail);
 	free(v->items);
+	for (size_t i = 0; i < v->expect.anchor_count; i++)
+		free(v->wheres[i]);
 	explicit_bzero(v->key, sizeof(v->key));
 }
 
@@ -196,6 +204,17 @@ static void show_findings(struct verification *v)
 	emit_table_end(e);
 }
 
+static void show_snapshots(struct verification *v)
+{
+	cleanup_(buf_fini) struct buf text = { 0 };
+
+	emit_json_uint(&v->app->emit, "snapshots_checked", v->snapshots);
+	if (v->snapshots == 0)
+		return;
+	text_count(&text, v->snapshots, "snapshot");
+	emit_line(&v->app->emit, "held against the heads in the manifests of %s", buf_cstr(&text));
+}
+
 static void show_seals(struct verification *v)
 {
 	struct emit *e = &v->app->emit;
@@ -231,7 +250,8 @@ static void report(struct verification *v)
 	emit_json_str(e, "last_time", v->sum.last_time[0] ? v->sum.last_time : NULL);
 	emit_json_str(e, "head", head[0] ? head : NULL);
 	emit_json_bool(e, "head_proven", v->sum.is_end_proven);
-	emit_json_bool(e, "anchor_checked", v->expect.anchor != NULL);
+	emit_json_bool(e, "anchor_checked", v->opts->anchor != NULL);
+	show_snapshots(v);
 	show_seals(v);
 	emit_json_uint(e, "finding_count", v->findings);
 	show_findings(v);
@@ -261,16 +281,55 @@ static bool has_history(int state_dirfd)
 	return count > 0;
 }
 
-static int read_options(struct verification *v)
+static void add_anchor(struct verification *v, const struct audit_head *head, const char *where)
 {
+	size_t at = v->expect.anchor_count++;
+
+	assert(at < AUDIT_ANCHORS_MAX);
+	v->wheres[at] = vs_strdup(where);
+	v->anchors[at] = (struct audit_anchor){ *head, v->wheres[at] };
+	v->expect.anchors = v->anchors;
+}
+
+/*
+ * Each snapshot's manifest has the head of its time; the newest say most. A manifest that cannot be
+ * read has nothing to say here.
+ */
+static void add_snapshots(struct verification *v)
+{
+	struct snap_list list = { 0 };
 	struct vs_err err = { 0 };
 
-	if (v->opts->anchor && !audit_head_parse(v->opts->anchor, &v->anchor))
+	if (snap_list_load(&list, v->scene->state_dirfd, &err) < 0)
+		app_note(v->app, "snapshots were not asked for heads: %s", err.text);
+	for (size_t i = list.count; i > 0 && v->expect.anchor_count < AUDIT_ANCHORS_MAX; i--) {
+		const struct snap_manifest *m = list.entries[i - 1].m;
+		struct audit_head head = { 0 };
+		char where[256];
+
+		if (!m || m->audit_seq == 0)
+			continue;
+		head.seq = m->audit_seq;
+		head.digest = m->audit_digest;
+		snprintf(where, sizeof(where), "the manifest of %s", m->id);
+		add_anchor(v, &head, where);
+		v->snapshots++;
+	}
+	snap_list_fini(&list);
+}
+
+static int read_options(struct verification *v)
+{
+	struct audit_head anchor;
+	struct vs_err err = { 0 };
+
+	if (v->opts->anchor && !audit_head_parse(v->opts->anchor, &anchor))
 		return app_usage(v->app, "--anchor takes a head as NUMBER:DIGEST, with 64 "
 					 "hexadecimal digits, as vsctl audit-log verify prints it");
 	if (v->opts->key_file && seal_file_load(v->opts->key_file, v->key, &err) < 0)
 		return app_error(v->app, &err);
-	v->expect.anchor = v->opts->anchor ? &v->anchor : NULL;
+	if (v->opts->anchor)
+		add_anchor(v, &anchor, "the anchor");
 	v->expect.first_key = v->opts->key_file ? v->key : NULL;
 	return -1;
 }
@@ -290,11 +349,13 @@ static int run(struct app *app, const void *opts_, char *const *operands)
 	if (status >= 0)
 		return status;
 	v.expect.store = scene.store;
+	if (scene.state_dirfd >= 0 && !v.opts->no_snapshots)
+		add_snapshots(&v);
 	v.expect.has_history = scene.state_dirfd >= 0 && has_history(scene.state_dirfd);
 	if (scene.state_dirfd >= 0 &&
 	    audit_check(scene.state_dirfd, &v.expect, keep, &v, &v.sum, &err) < 0)
 		return app_error(app, &err);
-	if (scene.state_dirfd < 0 && v.expect.anchor)
+	if (scene.state_dirfd < 0 && v.opts->anchor)
 		keep(&v, &(struct audit_finding){ AUDIT_TRUNCATED, 1, 1,
 						  "there is no log, and the anchor knows of one" });
 	report(&v);

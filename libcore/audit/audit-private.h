@@ -172,9 +172,10 @@ must_check_ int audit_head_store(int state_dirfd, const struct audit_head *head,
 /* ---- chain.c: what is wrong with a log, line by line ---- */
 
 #define VERIFIER_MISSING_MAX 64
-#define VERIFIER_ANCHORS_MAX 2
+#define VERIFIER_ANCHORS_MAX (AUDIT_ANCHORS_MAX + 1) /* and the head */
 
 struct verifier_anchor {
+	const char *where; /* borrowed */
 	uint64_t seq;
 	char hex[DIGEST_HEX_LEN + 1];
 	uint64_t line; /* where that record stands; 0 while not seen */
@@ -248,7 +249,7 @@ struct verifier_end {
 
 /* @first_key may be NULL; @digest is used and borrowed. */
 void verifier_init(struct verifier *v, const unsigned char *first_key, struct digest_ctx *digest);
-void verifier_anchor(struct verifier *v, const struct audit_head *anchor);
+void verifier_anchor(struct verifier *v, const struct audit_head *head, const char *where);
 void verifier_expect_store(struct verifier *v, const char *store);
 void verifier_fini(struct verifier *v); /* wipes the keys */
 

@@ -133,11 +133,21 @@ must_check_ int audit_head_load(int state_dirfd, struct audit_head *out, struct 
 void audit_head_format(const struct audit_head *head, char out[AUDIT_HEAD_TEXT_LEN + 1]);
 must_check_ bool audit_head_parse(const char *text, struct audit_head *out);
 
+/* A head that was kept elsewhere, of now or of any time before. */
+struct audit_anchor {
+	struct audit_head head;
+	const char *where; /* for the finding: "the anchor", "the manifest of ..."; borrowed */
+};
+
+/* More of them are not looked at; each vouches for all records before its own. */
+#define AUDIT_ANCHORS_MAX 64
+
 /* What a log is held against beside its own head. Zeroed: nothing. */
 struct audit_expect {
-	const struct audit_head *anchor; /* a head kept elsewhere, of now or of any time before */
-	const unsigned char *first_key;  /* the AUDIT_KEY_LEN bytes that sealing began with */
-	const char *store;               /* absolute path: whose records these should be */
+	const struct audit_anchor *anchors;
+	size_t anchor_count;
+	const unsigned char *first_key; /* the AUDIT_KEY_LEN bytes that sealing began with */
+	const char *store;              /* absolute path: whose records these should be */
 	bool has_history; /* something else says that there were records, such as the journal */
 };
 
@@ -162,7 +172,7 @@ must_check_ int audit_check(int state_dirfd, const struct audit_expect *expect,
 			    void (*report)(void *ctx, const struct audit_finding *f), void *ctx,
 			    struct audit_summary *out, struct vs_err *err);
 
-/* The same for whoever has an anchor or a key and asks for no more than the number of records. */
+/* The same for whoever has one anchor or a key and asks for no more than the number of records. */
 must_check_ int audit_verify(int state_dirfd, const struct audit_head *anchor,
 			     const unsigned char *first_key,
 			     void (*report)(void *ctx, const struct audit_finding *f), void *ctx,

@@ -73,16 +73,39 @@ static void finish_head(struct verifier *v, const struct audit_head *head)
 			"it is not the record that audit.head has: the log was written anew");
 }
 
-/* An anchor that was kept elsewhere. */
-static void finish_anchor(struct verifier *v, const struct verifier_anchor *a)
+/* Is this one, of two that the log does not agree with, the one to tell about? */
+static bool is_better(const struct verifier_anchor *a, const struct verifier_anchor *than,
+		      bool by_higher)
 {
-	if (a->seq > v->front.seq)
+	return !than || (by_higher ? a->seq > than->seq : a->seq < than->seq);
+}
+
+/*
+ * Anchors that were kept elsewhere, from the one at @first on. Of those that the log does not reach
+ * the highest is told, of those that have another record the lowest: the rest follows from them.
+ */
+static void finish_anchors(struct verifier *v, size_t first)
+{
+	const struct verifier_anchor *beyond = NULL;
+	const struct verifier_anchor *other = NULL;
+
+	for (size_t i = first; i < v->anchor_count; i++) {
+		const struct verifier_anchor *a = &v->anchors[i];
+
+		if (a->seq > v->front.seq && is_better(a, beyond, true))
+			beyond = a;
+		if (a->line > 0 && !a->is_same && v->edited_line != a->line &&
+		    is_better(a, other, false))
+			other = a;
+	}
+	if (other)
+		verifier_report(v, AUDIT_EDITED, other->line, other->seq,
+				"it is not the record that %s has: the log was written anew",
+				other->where);
+	if (beyond)
 		verifier_report(v, AUDIT_TRUNCATED, v->line + 1, v->front.seq + 1,
-				"ends before record %" PRIu64 ", which the anchor has", a->seq);
-	else if (a->line > 0 && !a->is_same && v->edited_line != a->line)
-		verifier_report(
-			v, AUDIT_EDITED, a->line, a->seq,
-			"it is not the record that the anchor has: the log was written anew");
+				"ends before record %" PRIu64 ", which %s has", beyond->seq,
+				beyond->where);
 }
 
 /* Where the key has got to, which nobody can turn back, says how long the log was. */
@@ -145,8 +168,8 @@ void verifier_finish(struct verifier *v, const struct verifier_end *end)
 	else if (end->is_torn)
 		verifier_report(v, AUDIT_TORN, v->line + 1, v->front.seq + 1,
 				"a line that was never finished");
-	for (size_t i = end->head ? 1 : 0; !is_short && i < v->anchor_count; i++)
-		finish_anchor(v, &v->anchors[i]);
+	if (!is_short)
+		finish_anchors(v, end->head ? 1 : 0);
 	finish_key(v, end, is_short);
 	if (end->has_history && v->line == 0 && v->findings == 0)
 		verifier_report(v, AUDIT_TRUNCATED, 1, 1,

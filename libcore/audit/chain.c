@@ -48,16 +48,17 @@ void verifier_expect_store(struct verifier *v, const char *store)
 	jw_str(&j, store);
 }
 
-void verifier_anchor(struct verifier *v, const struct audit_head *anchor)
+void verifier_anchor(struct verifier *v, const struct audit_head *head, const char *where)
 {
 	struct verifier_anchor *a = &v->anchors[v->anchor_count++];
 
 	assert(v->anchor_count <= VERIFIER_ANCHORS_MAX);
-	a->seq = anchor->seq;
-	digest_format(&anchor->digest, a->hex);
+	a->where = where;
+	a->seq = head->seq;
+	digest_format(&head->digest, a->hex);
 	/* The start of the log is there whatever the log holds. */
 	a->line = 0;
-	a->is_same = anchor->seq == 0;
+	a->is_same = head->seq == 0;
 }
 
 static bool is_chained(const struct audit_line *line, const struct verifier_place *before)

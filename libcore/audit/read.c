@@ -212,9 +212,9 @@ static void verifier_begin(struct verifier *v, const struct verify_scope *scope,
 	if (expect->store)
 		verifier_expect_store(v, expect->store);
 	if (scope->has_head)
-		verifier_anchor(v, &scope->head);
-	if (expect->anchor)
-		verifier_anchor(v, expect->anchor);
+		verifier_anchor(v, &scope->head, AUDIT_HEAD);
+	for (size_t i = 0; i < VS_MIN(expect->anchor_count, (size_t)AUDIT_ANCHORS_MAX); i++)
+		verifier_anchor(v, &expect->anchors[i].head, expect->anchors[i].where);
 }
 
 int audit_check(int state_dirfd, const struct audit_expect *expect,
@@ -254,10 +254,16 @@ int audit_verify(int state_dirfd, const struct audit_head *anchor, const unsigne
 		 void (*report)(void *ctx, const struct audit_finding *f), void *ctx,
 		 uint64_t *records, struct vs_err *err)
 {
-	struct audit_expect expect = { .anchor = anchor, .first_key = first_key };
+	struct audit_anchor one = { .where = "the anchor" };
+	struct audit_expect expect = { .anchors = &one,
+				       .anchor_count = anchor != NULL,
+				       .first_key = first_key };
 	struct audit_summary summary = { 0 };
-	int r = audit_check(state_dirfd, &expect, report, ctx, &summary, err);
+	int r;
 
+	if (anchor)
+		one.head = *anchor;
+	r = audit_check(state_dirfd, &expect, report, ctx, &summary, err);
 	if (r >= 0)
 		*records = summary.records;
 	return r;

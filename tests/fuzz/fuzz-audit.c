@@ -122,7 +122,7 @@ static uint64_t verify(struct slice log, const struct audit_head *head, unsigned
 	v.report = ignore;
 	v.ctx = &ignored;
 	if (end.head)
-		verifier_anchor(&v, head);
+		verifier_anchor(&v, head, "the head");
 	while (take_line(&log, &line))
 		verifier_line(&v, line);
 	end.is_torn = log.len > 0;

@@ -31,9 +31,9 @@ static struct verifier start(struct bed *b)
 	verifier_init(&v, b->key, b->digest);
 	v.report = kit_findings_add;
 	v.ctx = &b->found;
-	verifier_anchor(&v, &b->log.head);
+	verifier_anchor(&v, &b->log.head, "the head");
 	if (b->anchor.seq > 0)
-		verifier_anchor(&v, &b->anchor);
+		verifier_anchor(&v, &b->anchor, "the anchor");
 	return v;
 }
 
@@ -541,6 +541,47 @@ Test(audit_check, names_records_of_another_store)
 	cr_assert_eq(found.count, 1);
 	cr_assert_eq(found.items[0].fault, AUDIT_FOREIGN);
 	kit_log_fini(&log);
+}
+
+static void add_expected(struct audit_anchor *anchors, size_t count, const struct kit_log *log)
+{
+	for (size_t i = 0; i < count; i++) {
+		anchors[i].head.seq = i + 1;
+		digest_of(slice_of(log->text.ptr + log->starts[i],
+				   log->starts[i + 1] - log->starts[i] - 1),
+			  &anchors[i].head.digest);
+		anchors[i].where = "a snapshot";
+	}
+}
+
+/* Heads kept in several places: what they see in common is one finding. */
+Test(audit_check, many_anchors_are_one_finding_of_a_kind)
+{
+	struct audit_anchor anchors[AUDIT_ANCHORS_MAX + 6];
+	struct audit_expect expect = { .anchors = anchors, .anchor_count = VS_COUNT(anchors) };
+	struct audit_summary sum;
+	struct kit_findings found;
+	struct kit_log log, anew;
+	int state;
+
+	scratch_new(&state);
+	kit_log_init(&log, NULL);
+	kit_log_fill(&log, VS_COUNT(anchors));
+	add_expected(anchors, VS_COUNT(anchors), &log);
+	kit_log_save(&log, state);
+	cr_assert_eq(check_with(state, &expect, &found, &sum), 0);
+	/* Written anew and shorter: the oldest that differs, and the newest that is gone. */
+	kit_log_init(&anew, NULL);
+	kit_log_add(&anew, &(struct audit_record){ .phase = AUDIT_DRY_RUN, .action = "repair" });
+	kit_log_fill(&anew, 30);
+	kit_log_save(&anew, state);
+	cr_assert_eq(check_with(state, &expect, &found, &sum), 2);
+	cr_assert_eq(found.items[0].fault, AUDIT_EDITED);
+	cr_assert_eq(found.items[0].seq, 1);
+	cr_assert_eq(found.items[1].fault, AUDIT_TRUNCATED);
+	cr_assert_eq(found.items[1].seq, 32);
+	kit_log_fini(&log);
+	kit_log_fini(&anew);
 }
 
 /* Neither log nor head: only what else is there can tell that there were records. */
