@@ -221,6 +221,8 @@ static int run(struct app *app, const void *opts_, char *const *operands)
 		help_overview(app);
 		return EXIT_CLEAN;
 	}
+	if (strcmp(operands[0], "problems") == 0)
+		return help_problems(app, operands[1]);
 	c = command_find(commands, operands[0]);
 	if (!c)
 		return unknown_command(app, NULL, commands, operands[0]);
@@ -236,6 +238,7 @@ static int run(struct app *app, const void *opts_, char *const *operands)
 
 static const struct example help_examples[] = {
 	{ "vsctl help verify", "what verify does, its options and examples" },
+	{ "vsctl help problems", "every problem, and what repair does about it" },
 	{ NULL, NULL },
 };
 
@@ -243,6 +246,9 @@ const struct command cmd_help = {
 	.name = "help",
 	.operands = "[COMMAND [VERB]]",
 	.summary = "list the commands, or explain one",
+	.details =
+		"vsctl help problems [CODE] lists the problems that verify reports, with what repair does about "
+		"each and what that loses.",
 	.examples = help_examples,
 	.options = options,
 	.opts_size = sizeof(struct help_opts),

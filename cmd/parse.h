@@ -51,3 +51,6 @@ void parse_store(const struct app *app, struct parsed *p, size_t *count);
 
 /* As many operands as the command asks for? Returns 0 or an exit status. */
 must_check_ int parse_operands(struct app *app, char *const *operands, size_t count);
+
+/* List all problems, or explain one (problems.c). Returns an exit status. */
+must_check_ int help_problems(struct app *app, const char *code);

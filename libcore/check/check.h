@@ -60,6 +60,16 @@ struct problem_row {
 };
 
 const struct problem_row *problem_row(enum problem p);
+
+/* What `vsctl repair` does about a remedy (remedies.def). */
+struct remedy_row {
+	const char *name;
+	bool is_automatic;
+	const char *loses; /* "nothing", "index", "documents" */
+	const char *text;
+};
+const struct remedy_row *remedy_row(enum remedy r);
+
 bool problem_find(const char *code, enum problem *out); /* by its code */
 const char *severity_name(enum severity s);             /* "error", "warning", "info" */
 

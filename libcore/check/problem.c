@@ -25,6 +25,19 @@ const struct problem_row *problem_row(enum problem p)
 	return &rows[p];
 }
 
+const struct remedy_row *remedy_row(enum remedy r)
+{
+	static const struct remedy_row remedies[] = {
+#define REMEDY(id, name, is_automatic, loses, text)                                                \
+	[REMEDY_##id] = { name, is_automatic, loses, text },
+#include "check/remedies.def"
+#undef REMEDY
+	};
+
+	assert(r < VS_COUNT(remedies));
+	return &remedies[r];
+}
+
 static int compare_code(const void *key, const void *row)
 {
 	return strcmp(key, ((const struct problem_row *)row)->code);

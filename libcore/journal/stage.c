@@ -138,6 +138,8 @@ static int add_step(struct journal *j, enum step_kind kind, const char *path, co
 	if (j->count >= JOURNAL_STEPS_MAX)
 		return vs_fail(err, VS_ELIMIT, "a plan of more than %u steps", JOURNAL_STEPS_MAX);
 	r = look_ahead(j, path, &before, err);
+	if (r == VS_EACCES && kind == STEP_MODE)
+		r = node_glance(j->store_dirfd, path, &before, err);
 	if (r == 0 && to)
 		r = look_ahead(j, to, &to_before, err);
 	if (r < 0)

@@ -17,6 +17,7 @@ struct fault_item {
 	char *collection;
 	char *path;
 	char *message;
+	char *fix; /* the command that a person may give; NULL */
 	char *expected;
 	char *actual;
 	bool is_planned;
@@ -35,6 +36,7 @@ static void fault_list_fini(struct fault_list *l)
 		free(l->items[i].collection);
 		free(l->items[i].path);
 		free(l->items[i].message);
+		free(l->items[i].fix);
 		free(l->items[i].expected);
 		free(l->items[i].actual);
 	}
@@ -57,16 +59,20 @@ static void keep_finding(void *ctx, const struct finding *f)
 	const struct problem_row *row = problem_row(f->code);
 	struct fault_list *l = ctx;
 	struct buf message = { 0 };
+	struct buf fix = { 0 };
 
-	if (row->severity == SEV_INFO || !is_wanted(l->req, row->code))
+	/* What is only worth knowing is mended when it is named. */
+	if (!is_wanted(l->req, row->code) || (row->severity == SEV_INFO && !l->req->only))
 		return;
 	finding_format_message(f, &message);
+	(void)!finding_format_fix(f, &fix);
 	l->items = vs_grow(l->items, &l->cap, l->count + 1, sizeof(*l->items));
 	l->items[l->count++] = (struct fault_item){
 		.code = f->code,
 		.collection = f->collection ? vs_strdup(f->collection) : NULL,
 		.path = vs_strdup(f->path ? f->path : "."),
 		.message = buf_take_str(&message),
+		.fix = fix.len > 0 ? buf_take_str(&fix) : NULL,
 		.expected = f->expected ? vs_strdup(f->expected) : NULL,
 		.actual = f->actual ? vs_strdup(f->actual) : NULL,
 	};
@@ -303,21 +309,45 @@ static int rewrite_document(struct plan *plan, const struct store *store, struct
 			    err);
 }
 
+/* Where a file will be when the plan so far is done; NULL when it leaves the collections. */
+static const char *place_of(const struct plan *plan, const char *path)
+{
+	for (size_t i = 0; i < plan->count; i++) {
+		const struct action *a = &plan->actions[i];
+
+		if (a->kind == STEP_MOVE && strcmp(a->path, path) == 0)
+			return a->to[0] == '.' ? NULL : a->to;
+	}
+	return path;
+}
+
 static int fix_mode(struct plan *plan, const struct store *store, struct fault_item *item,
 		    struct vs_err *err)
 {
 	struct file_info info;
 	struct action *a;
+	const char *path;
 	uint32_t mode;
 	int r;
 
 	r = file_stat_at(store->dirfd, item->path, FILE_NO_FOLLOW, &info, err);
 	if (r < 0)
 		return r;
+	if (geteuid() != 0 && info.owner != geteuid()) {
+		item->is_planned = true;
+		plan_leave(plan, code_of(item), item->path,
+			   "it belongs to another user, who alone can change its mode", item->fix);
+		return 0;
+	}
+	path = place_of(plan, item->path);
+	if (!path) {
+		item->is_planned = true;
+		return 0;
+	}
 	mode = info.type == FILE_DIRECTORY ? (info.mode & 0770) | 0700 : (info.mode & 0664) | 0600;
 	if (info.type != FILE_DIRECTORY && info.type != FILE_REGULAR)
 		return 0;
-	a = plan_add(plan, STEP_MODE, "set-mode", item->path, NULL);
+	a = plan_add(plan, STEP_MODE, "set-mode", path, NULL);
 	a->mode = mode;
 	a->detail = vs_strdup("give it the mode that the library would have given it");
 	a->reason = vs_strdup(code_of(item));
@@ -326,13 +356,39 @@ static int fix_mode(struct plan *plan, const struct store *store, struct fault_i
 	return 0;
 }
 
-/* An empty directory is all that a leftover of severity warning or above can be. */
-static int remove_leftover(struct plan *plan, struct fault_item *item)
+/* One file or directory inside a collection, which no loader reads. */
+static int set_leftover_aside(struct plan *plan, const struct store *store,
+			      const struct fault_list *l, struct fault_item *item,
+			      struct vs_err *err)
+{
+	struct quarantine_file file = { .name = file_of(item),
+					.reason = code_of(item),
+					.message = item->message };
+	struct quarantine_request req = {
+		.collection = item->collection,
+		.reason = code_of(item),
+		.message = item->message,
+		.files = &file,
+		.file_count = 1,
+		.time_ns = l->req->time_ns,
+	};
+
+	if (!item->collection || !file.name || strchr(file.name, '/'))
+		return 0;
+	item->is_planned = true;
+	return plan_quarantine(plan, store, &req, err);
+}
+
+/* An empty directory goes, a collection that is none is set aside whole. */
+static int remove_leftover(struct plan *plan, const struct store *store, struct fault_list *l,
+			   struct fault_item *item, struct vs_err *err)
 {
 	struct action *a;
 
+	if (item->code == PROB_CHROMEM_METADATA_UNUSED)
+		return quarantine_whole(plan, store, l, item, err);
 	if (item->code != PROB_CHROMEM_COLLECTION_EMPTY)
-		return 0;
+		return set_leftover_aside(plan, store, l, item, err);
 	a = plan_add(plan, STEP_RMDIR, "remove-empty-directory", item->path, NULL);
 	a->detail = vs_strdup("remove the directory, which is empty");
 	a->reason = vs_strdup(code_of(item));
@@ -355,7 +411,7 @@ static int plan_one(struct plan *plan, const struct store *store, struct fault_l
 	case REMEDY_FIX_MODE:
 		return fix_mode(plan, store, item, err);
 	case REMEDY_REMOVE_LEFTOVER:
-		return remove_leftover(plan, item);
+		return remove_leftover(plan, store, l, item, err);
 	case REMEDY_NONE:
 	case REMEDY_RECOVER_METADATA:
 	case REMEDY_QUARANTINE_COLLECTION:
@@ -401,7 +457,7 @@ static void leave_rest(struct plan *plan, const struct fault_list *l)
 		if (!item->is_planned && !is_moved(plan, item->path))
 			plan_leave(plan, code_of(item), item->path,
 				   "there is more than one answer, or none that is safe",
-				   problem_row(item->code)->fix);
+				   item->fix);
 	}
 }
 

@@ -67,11 +67,23 @@ static bool is_in(const char *path, const char *directory)
 	       (path[len] == '\0' || path[len] == '/');
 }
 
+/* What could not be read before shows what is wrong with it only now. */
+static bool was_hidden(const struct error_list *before, const char *path)
+{
+	for (size_t i = 0; i < before->count; i++) {
+		const struct problem_row *row = problem_row(before->items[i].code);
+
+		if (row->remedy == REMEDY_FIX_MODE && is_in(path, before->items[i].path))
+			return true;
+	}
+	return false;
+}
+
 int judge_result(const struct plan *plan, const struct error_list *before,
 		 const struct error_list *after, const char *except, struct vs_err *err)
 {
 	for (size_t i = 0; i < after->count; i++) {
-		if (is_in(after->items[i].path, except))
+		if (is_in(after->items[i].path, except) || was_hidden(before, after->items[i].path))
 			continue;
 		if (!list_has(before, after->items[i].code, after->items[i].path))
 			return vs_fail(err, VS_EFORMAT,

@@ -261,7 +261,7 @@ static int plan_files(struct plan *plan, const struct store *store,
 			file->is_document
 				? "set the document aside, with what could be salvaged of it beside it"
 				: "set the damaged file aside");
-		a->loss = file->is_document ? LOSS_DOCUMENTS : LOSS_NOTHING;
+		a->loss = file->is_document && !file->has_copy ? LOSS_DOCUMENTS : LOSS_NOTHING;
 		a->reason = file->reason ? vs_strdup(file->reason) : NULL;
 		a->collection = vs_strdup(req->collection);
 	}

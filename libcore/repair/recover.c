@@ -58,17 +58,53 @@ static int check_name(const struct recover_request *req, struct vs_err *err)
 	return 0;
 }
 
-/* A document whose id hashes to 00000000 takes the place of the metadata. */
-static int holds_document(int dirfd, const char *file, bool *out, struct vs_err *err)
+/*
+ * A document in the place of the metadata: its id hashes to 00000000, or somebody put it there. In
+ * the second case it has a place of its own. *@proper is its path; *@is_document stays false when
+ * the file holds none.
+ */
+static int holds_document(const char *collection, int dirfd, const char *file, struct buf *proper,
+			  bool *is_document, struct vs_err *err)
 {
 	cleanup_(chromem_reader_freep) struct chromem_reader *reader = chromem_reader_new();
 	struct chromem_fault fault = { 0 };
 	struct chromem_doc doc = { 0 };
+	char hash[CHROMEM_ID_LEN + 1];
 	int r;
 
 	r = chromem_reader_doc(reader, dirfd, file, &doc, &fault, err);
-	*out = r == 0 && doc.id.len > 0;
-	return r < 0 ? r : 0;
+	*is_document = r == 0 && doc.id.len > 0;
+	if (!*is_document)
+		return VS_MIN(r, 0);
+	chromem_hash_format(chromem_hash(doc.id), hash);
+	buf_printf(proper, "%s/%s%s", collection, hash, strchr(file, '.'));
+	return 0;
+}
+
+/* Give such a document its own place, if that is free. Returns 1 when it was planned. */
+static int plan_give_place(struct plan *plan, const struct store *store,
+			   const struct recover_request *req, const char *from,
+			   struct quarantine_file *file, struct buf *proper, struct vs_err *err)
+{
+	struct digest mine, theirs;
+	struct action *a;
+	int r;
+
+	r = journal_look(store->dirfd, from, &mine, err);
+	if (r > 0)
+		r = journal_look(store->dirfd, buf_cstr(proper), &theirs, err);
+	if (r < 0)
+		return r;
+	if (r > 0) {
+		file->has_copy = strcmp(from, buf_cstr(proper)) != 0 &&
+				 memcmp(mine.bytes, theirs.bytes, DIGEST_LEN) == 0;
+		return 0;
+	}
+	a = plan_add(plan, STEP_MOVE, "rename-document", from, buf_cstr(proper));
+	a->detail = vs_strdup("give the document the file name that the hash of its id demands");
+	a->reason = req->reason ? vs_strdup(req->reason) : NULL;
+	a->collection = vs_strdup(req->collection);
+	return 1;
 }
 
 /* Set aside what stands where the metadata go: a damaged file, a document, a directory, a link. */
@@ -87,6 +123,8 @@ static int plan_set_aside(struct plan *plan, const struct store *store,
 		.file_count = 1,
 		.time_ns = req->time_ns,
 	};
+	cleanup_(buf_fini) struct buf from = { 0 };
+	cleanup_(buf_fini) struct buf proper = { 0 };
 	struct file_info info;
 	struct vs_err absent = { 0 };
 	int r;
@@ -98,7 +136,6 @@ static int plan_set_aside(struct plan *plan, const struct store *store,
 		return vs_fail(err, absent.status, "%s", absent.text);
 	/* An item of the quarantine keeps its damaged file beside the new one, out of the way. */
 	if (strncmp(req->collection, QUARANTINE_DIR "/", strlen(QUARANTINE_DIR) + 1) == 0) {
-		cleanup_(buf_fini) struct buf from = { 0 };
 		cleanup_(buf_fini) struct buf to = { 0 };
 
 		buf_printf(&from, "%s/%s", req->collection, file);
@@ -107,11 +144,13 @@ static int plan_set_aside(struct plan *plan, const struct store *store,
 			vs_strdup("keep the damaged metadata file under another name");
 		return 0;
 	}
-	if (info.type == FILE_REGULAR) {
-		r = holds_document(dirfd, file, &old.is_document, err);
-		if (r < 0)
-			return r;
-	}
+	buf_printf(&from, "%s/%s", req->collection, file);
+	if (info.type == FILE_REGULAR)
+		r = holds_document(req->collection, dirfd, file, &proper, &old.is_document, err);
+	if (r == 0 && old.is_document)
+		r = plan_give_place(plan, store, req, buf_cstr(&from), &old, &proper, err);
+	if (r != 0)
+		return VS_MIN(r, 0);
 	return plan_quarantine(plan, store, &quarantine, err);
 }
 

@@ -202,6 +202,7 @@ struct quarantine_file {
 	const char *reason;  /* a problem code; may be NULL */
 	const char *message; /* may be NULL */
 	bool is_document;    /* then what decodes of it goes into the sidecar */
+	bool has_copy;       /* the collection has the same document, byte for byte */
 };
 
 struct quarantine_request {
@@ -329,6 +330,14 @@ struct name_target {
 struct lookup;
 must_check_ int names_gather(struct lookup *l, const struct store *store, int state_dirfd,
 			     const struct name_target *targets, size_t count, struct vs_err *err);
+
+/*
+ * The name of one collection, when exactly one trusted name fits: 1 and owned texts, 0 when there is
+ * none or more than one, or negative. Takes from what names_gather() knows, and composes.
+ */
+must_check_ int names_find_collection(const struct store *store, int state_dirfd,
+				      const char *collection, char **name, char **evidence,
+				      struct vs_err *err);
 
 /*
  * Write the names of all collections into the state directory, for later (remember.c). @source says

@@ -81,6 +81,15 @@ options_are_distinct() {
             all($common[]; . as $c | all($own[] | select(.name == $c.name); .argument | startswith($c.argument))))'
 }
 
+# What the table says is what is printed, for all problems and for one.
+problems() {
+    runs 0 help problems && out_has chromem-metadata-missing && out_has "next: vsctl help problems CODE" &&
+        same "$(grep -c '^PROBLEM(' "$source/libcore/check/problems.def")" "$(grep -cE '^(chromem|chroma|contextd)-' "$scratch/out")" &&
+        runs 0 help problems chromem-document-truncated && out_has "severity: error; effect: refused" &&
+        out_has "automatic: yes; loses: documents" && runs 0 help problems chromem-embedding-norm && out_has "automatic: no; loses: -" &&
+        runs 16 help problems nonsense && err_has "there is no problem 'nonsense'"
+}
+
 check "overview" overview
 for word in "${words[@]}"; do
     # shellcheck disable=SC2086
@@ -90,6 +99,7 @@ for word in "${words[@]}"; do
     # shellcheck disable=SC2086
     check "options in examples of $word exist" example_runs $word
 done
+check "problems" problems
 check "--help needs no operands" help_needs_no_operands
 check "help of an unknown command" unknown_in_help
 check "version" version

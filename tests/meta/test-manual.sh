@@ -48,6 +48,28 @@ every_remedy_is_explained() {
     return $bad
 }
 
+# "rename document nothing" for each automatic remedy, "by hand" for the others.
+remedies() {
+    tr '\n' ' ' <libcore/check/remedies.def | grep -oE 'REMEDY\([A-Z_]+, "[a-z-]+", (true|false), "[a-z]+"' |
+        sed -E 's/.*, "([a-z-]+)", (true|false), "([a-z]+)"/\1 \2 \3/' | grep -v '^none ' |
+        awk '{ name = $1; gsub("-", " ", name); print $2 == "true" ? name ": Automatic, loses " $3 "." : name ": Not automatic." }'
+}
+
+every_remedy_says_what_it_loses() {
+    diff <(remedies | LC_ALL=C sort) <(awk '
+        /^\.Ss Remedies/ { inside = 1 }
+        inside && /^\.El/ { exit }
+        inside && /^\.It / { name = substr($0, 5); getline; print name ": " $0 }' "$problems" | LC_ALL=C sort)
+}
+
+every_problem_has_a_repair_test() {
+    local code bad=0
+    for code in $(table | cut -d ' ' -f 1 | grep '^chromem-' | grep -v '^chromem-export-'); do
+        grep -qF "\"$code\"" tests/check/test-repair.c || { echo "tests/check/test-repair.c does not repair $code" && bad=1; }
+    done
+    return $bad
+}
+
 every_problem_has_a_test() {
     local code bad=0
     for code in $(table | cut -d ' ' -f 1); do
@@ -84,6 +106,8 @@ check "every problem has its paragraph and no paragraph lacks a problem" every_p
 check "every problem has a test" every_problem_has_a_test
 check "paragraphs have text" paragraphs_have_text
 check "every remedy is explained" every_remedy_is_explained
+check "every remedy says whether it is automatic and what it loses" every_remedy_says_what_it_loses
+check "every problem of a directory has a test of its repair" every_problem_has_a_repair_test
 check "every cause is explained, in order" every_cause_is_explained
 check "the metadata file byte by byte" bytes_are_those_of_the_file 1 00000000.gob
 check "the document byte by byte" bytes_are_those_of_the_file 2 ea503d89.gob
