@@ -4,6 +4,8 @@
 
 #include "change.h"
 
+#include "shown.h"
+
 static void note(void *ctx, const char *text)
 {
 	app_note(ctx, "%s", text);
@@ -103,6 +105,15 @@ static const struct emit_field left_fields[] = {
 	{ 0 },
 };
 
+void change_command(const struct change *c, struct buf *out, const char *text)
+{
+	/* Checking and looking need no state. */
+	bool has_state = c->opts->state && strncmp(text, "vsctl verify", 12) != 0 &&
+			 strncmp(text, "vsctl inspect", 13) != 0;
+
+	text_command(out, text, c->store->path, has_state ? c->opts->state : NULL);
+}
+
 /* Steps that only serve another have no detail; people need not see them. */
 static bool is_shown(const struct change *c, const struct action *a)
 {
@@ -140,6 +151,7 @@ static void show_plan(struct change *c)
 
 static void show_left(struct change *c)
 {
+	cleanup_(buf_fini) struct buf fix = { 0 };
 	struct emit *e = &c->app->emit;
 
 	if (c->plan.leftover_count == 0 && !e->is_json)
@@ -151,7 +163,10 @@ static void show_left(struct change *c)
 		emit_str(e, left->code);
 		emit_text(e, left->path);
 		emit_text(e, left->why);
-		emit_text(e, left->fix);
+		buf_clear(&fix);
+		if (left->fix)
+			change_command(c, &fix, left->fix);
+		emit_str(e, left->fix ? buf_cstr(&fix) : NULL);
 	}
 	emit_table_end(e);
 }
@@ -197,30 +212,21 @@ bool change_confirm(struct change *c, const char *question)
 
 /* ---- the end ---- */
 
-static void store_member(struct change *c)
-{
-	struct emit *e = &c->app->emit;
-
-	emit_object(e, "store");
-	emit_json_bytes(e, "path", slice_str(c->store->path));
-	emit_json_str(e, "kind", store_kind_name(c->store->kind));
-	emit_object_end(e);
-}
-
 static int finish(struct change *c, int status, const char *outcome,
 		  const struct apply_result *result)
 {
 	struct emit *e = &c->app->emit;
 	cleanup_(buf_fini) struct buf undo = { 0 };
+	cleanup_(buf_fini) struct buf command = { 0 };
 	bool is_applied = result != NULL;
 
 	emit_json_bool(e, "applied", is_applied);
 	emit_json_str(e, "outcome", outcome);
 	if (is_applied) {
-		buf_append_str(&undo, "vsctl undo ");
-		text_shell_word(&undo, c->store->path);
+		buf_printf(&undo, "vsctl undo STORE %s", result->run);
+		change_command(c, &command, buf_cstr(&undo));
 		emit_json_str(e, "run", result->run);
-		emit_json_str(e, "undo", buf_cstr(&undo));
+		emit_json_str(e, "undo", buf_cstr(&command));
 		emit_json_str(e, "verdict", verdict_name(result->after.verdict));
 		emit_json_str(e, "loadable", loadable_name(result->after.loadable));
 		emit_json_uint(e, "errors_before", result->before.errors);
@@ -257,13 +263,16 @@ static int dry_run(struct change *c)
 static int nothing_to_do(struct change *c)
 {
 	int status = exit_status(c, NULL);
+	cleanup_(buf_fini) struct buf next = { 0 };
 	struct vs_err err = { 0 };
 
 	if (session_record(c->session, AUDIT_FINISHED, status, "nothing to do", &err) < 0)
 		app_note(c->app, "%s", err.text);
-	emit_line(&c->app->emit, c->plan.leftover_count > 0
-					 ? "what is left needs a person: vsctl verify --explain"
-					 : "the store is as it was");
+	text_command(&next, "vsctl verify --explain STORE", c->store->path, NULL);
+	if (c->plan.leftover_count > 0)
+		emit_line(&c->app->emit, "what is left needs a person; next: %s", buf_cstr(&next));
+	else
+		emit_line(&c->app->emit, "the store is as it was");
 	return finish(c, status, "nothing-to-do", NULL);
 }
 
@@ -296,10 +305,11 @@ static void say_errors(struct buf *out, const struct apply_result *result)
 static void say_result(struct change *c, const struct apply_result *result)
 {
 	struct emit *e = &c->app->emit;
-	cleanup_(buf_fini) struct buf path = { 0 };
+	cleanup_(buf_fini) struct buf next = { 0 };
+	cleanup_(buf_fini) struct buf undo = { 0 };
+	cleanup_(buf_fini) struct buf undo_run = { 0 };
 	cleanup_(buf_fini) struct buf what = { 0 };
 
-	text_shell_word(&path, c->store->path);
 	if (result->came_back[0] != '\0') {
 		cleanup_(buf_fini) struct buf back = { 0 };
 
@@ -318,9 +328,12 @@ static void say_result(struct change *c, const struct apply_result *result)
 		say_errors(&what, result);
 		emit_line(e, "done: the store loads (%s)", buf_cstr(&what));
 	}
+	text_command(&next, "vsctl verify STORE", c->store->path, NULL);
 	if (result->after.errors > 0)
-		emit_line(e, "next: vsctl verify %s", buf_cstr(&path));
-	emit_line(e, "to take it back: vsctl undo %s %s", buf_cstr(&path), result->run);
+		emit_line(e, "next: %s", buf_cstr(&next));
+	buf_printf(&undo_run, "vsctl undo STORE %s", result->run);
+	change_command(c, &undo, buf_cstr(&undo_run));
+	emit_line(e, "to take it back: %s", buf_cstr(&undo));
 }
 
 int change_run(struct change *c, void (*extra)(struct change *c, void *ctx), void *ctx)
@@ -331,7 +344,7 @@ int change_run(struct change *c, void (*extra)(struct change *c, void *ctx), voi
 	int status;
 
 	emit_document(e, c->app->command_words);
-	store_member(c);
+	emit_store(e, c->store);
 	if (extra)
 		extra(c, ctx);
 	say_plan(c);

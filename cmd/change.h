@@ -62,5 +62,9 @@ must_check_ int change_run(struct change *c, void (*extra)(struct change *c, voi
 
 void change_fini(struct change *c);
 
+/* A command for this store as it can be pasted, see text_command(); with --state where it was given.
+ */
+void change_command(const struct change *c, struct buf *out, const char *text);
+
 /* Ask on the terminal for a typed "yes". True when confirmed, or when --yes was given. */
 bool change_confirm(struct change *c, const char *question);

@@ -3,6 +3,7 @@
 /* `vsctl inspect`: what a store holds. */
 
 #include "inspect.h"
+#include "shown.h"
 
 #include "key.h"
 
@@ -21,9 +22,7 @@ void inspect_begin(struct inspect *in)
 	struct emit *e = &in->app->emit;
 
 	emit_document(e, in->app->command_words);
-	emit_object(e, "store");
-	emit_json_bytes(e, "path", slice_str(in->store->path));
-	emit_json_str(e, "kind", store_kind_name(in->store->kind));
+	emit_store_begin(e, in->store->path, store_kind_name(in->store->kind));
 	if (in->form.plain + in->form.gzip > 0)
 		emit_json_str(e, "compression", chromem_compression_name(in->form.compression));
 	else

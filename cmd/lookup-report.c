@@ -3,6 +3,7 @@
 /* What a search for names found: for programs every candidate, for people what to do with it. */
 
 #include "lookup.h"
+#include "shown.h"
 
 /* Names shown for one hash without --verbose, and the texts of evidence for one name. */
 #define SHOWN_NAMES 8
@@ -54,9 +55,7 @@ static void report_json(struct app *app, const struct lookup_report *r)
 
 	emit_document(e, app->command_words);
 	if (r->store) {
-		emit_object(e, "store");
-		emit_json_bytes(e, "path", slice_str(r->store));
-		emit_json_str(e, "kind", "chromem");
+		emit_store_begin(e, r->store, "chromem");
 		emit_object_end(e);
 	} else {
 		emit_json_null(e, "store");

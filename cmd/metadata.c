@@ -33,6 +33,7 @@ static int run_backup(struct app *app, const void *opts_, char *const *operands)
 	/* The store is only read: it may be in use, which is what an hourly job will find. */
 	cleanup_(change_fini) struct change c = { .only_reads = true };
 	cleanup_(buf_fini) struct buf saved = { 0 };
+	cleanup_(buf_fini) struct buf next = { 0 };
 	struct backup_result result = { 0 };
 	struct emit *e = &app->emit;
 	struct vs_err err = { 0 };
@@ -47,6 +48,7 @@ static int run_backup(struct app *app, const void *opts_, char *const *operands)
 		return app_error(app, &err);
 	if (session_record(c.session, AUDIT_FINISHED, EXIT_CLEAN, result.file, &err) < 0)
 		app_note(app, "the backup is not in the audit log: %s", err.text);
+	change_command(&c, &next, "vsctl recover-metadata STORE");
 	emit_document(e, app->command_words);
 	text_count(&saved, result.collections, "collection");
 	emit_line(e, "saved the metadata of %s", buf_cstr(&saved));
@@ -57,7 +59,7 @@ static int run_backup(struct app *app, const void *opts_, char *const *operands)
 	emit_uint(e, result.removed);
 	emit_form_end(e);
 	if (result.without > 0)
-		emit_line(e, "next: vsctl recover-metadata %s", operands[0]);
+		emit_line(e, "next: %s", buf_cstr(&next));
 	emit_document_end(e);
 	return result.without > 0 ? EXIT_PROBLEMS : EXIT_CLEAN;
 }

@@ -3,6 +3,7 @@
 /* `vsctl quarantine`: set aside, look at, put back. */
 
 #include "change.h"
+#include "shown.h"
 
 #include "chromem/chromem.h"
 
@@ -128,14 +129,6 @@ static int count_item(void *ctx, const struct quarantine_item *item, struct vs_e
 	return 0;
 }
 
-static void store_member(struct emit *e, const struct store *store)
-{
-	emit_object(e, "store");
-	emit_json_bytes(e, "path", slice_str(store->path));
-	emit_json_str(e, "kind", store_kind_name(store->kind));
-	emit_object_end(e);
-}
-
 static int open_to_read(struct app *app, const char *path, struct store **store)
 {
 	struct vs_err err = { 0 };
@@ -147,6 +140,7 @@ static int open_to_read(struct app *app, const char *path, struct store **store)
 static int run_list(struct app *app, const void *opts, char *const *operands)
 {
 	cleanup_(store_closep) struct store *store = NULL;
+	cleanup_(buf_fini) struct buf next = { 0 };
 	struct emit *e = &app->emit;
 	struct vs_err err = { 0 };
 	uint64_t count = 0;
@@ -159,16 +153,15 @@ static int run_list(struct app *app, const void *opts, char *const *operands)
 	if (quarantine_list(store, count_item, &count, &err) < 0)
 		return app_error(app, &err);
 	emit_document(e, app->command_words);
-	store_member(e, store);
+	emit_store(e, store);
 	emit_line(e, count == 0 ? "nothing is in quarantine" : "%" PRIu64 " in quarantine", count);
 	emit_table(e, "items", list_fields);
 	if (quarantine_list(store, list_item, e, &err) < 0)
 		return app_error(app, &err);
 	emit_table_end(e);
+	text_command(&next, "vsctl quarantine show STORE ITEM", operands[0], NULL);
 	if (count > 0)
-		emit_line(
-			e,
-			"next: vsctl quarantine show STORE ITEM, or vsctl quarantine release STORE ITEM");
+		emit_line(e, "next: %s", buf_cstr(&next));
 	emit_document_end(e);
 	return EXIT_CLEAN;
 }
@@ -260,6 +253,8 @@ static int run_show(struct app *app, const void *opts, char *const *operands)
 {
 	cleanup_(store_closep) struct store *store = NULL;
 	cleanup_(quarantine_item_fini) struct quarantine_item item = { 0 };
+	cleanup_(buf_fini) struct buf text = { 0 };
+	cleanup_(buf_fini) struct buf next = { 0 };
 	struct showing showing = { .e = &app->emit };
 	struct emit *e = &app->emit;
 	struct vs_err err = { 0 };
@@ -273,10 +268,13 @@ static int run_show(struct app *app, const void *opts, char *const *operands)
 		return app_error(app, &err);
 	showing.item = item.name;
 	emit_document(e, app->command_words);
-	store_member(e, store);
+	emit_store(e, store);
 	if (quarantine_list(store, show_item, &showing, &err) < 0)
 		return app_error(app, &err);
-	emit_line(e, "next: vsctl quarantine release STORE %s", item.name);
+	buf_append_str(&text, "vsctl quarantine release STORE ");
+	text_shell_word(&text, item.name);
+	text_command(&next, buf_cstr(&text), operands[0], NULL);
+	emit_line(e, "next: %s", buf_cstr(&next));
 	emit_document_end(e);
 	return EXIT_CLEAN;
 }

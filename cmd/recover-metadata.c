@@ -235,7 +235,7 @@ static void leave_target(struct change *c, const struct target *t,
 
 	if (answer->count == 0) {
 		buf_printf(&why, "no name found (%" PRIu64 " tried)", answer->tried);
-		buf_printf(&fix, "vsctl recover-metadata STORE %s --names FILE", t->collection);
+		buf_append_str(&fix, "vsctl recover-metadata --names FILE STORE ");
 	} else {
 		buf_append_str(&why, answer->verdict == LOOKUP_AMBIGUOUS
 					     ? "more than one name fits:"
@@ -245,8 +245,9 @@ static void leave_target(struct change *c, const struct target *t,
 			text_escape(&why, slice_of(answer->candidates[i].name,
 						   answer->candidates[i].name_len));
 		}
-		buf_printf(&fix, "vsctl recover-metadata STORE %s --name NAME", t->collection);
+		buf_append_str(&fix, "vsctl recover-metadata --name NAME STORE ");
 	}
+	text_shell_word(&fix, t->collection);
 	plan_leave(&c->plan, t->reason ? t->reason : "name-unknown", t->collection, buf_cstr(&why),
 		   buf_cstr(&fix));
 }

@@ -2,6 +2,7 @@
 
 /* The report of a check as JSON. Its members are what scripts rely on: added to, never renamed. */
 
+#include "shown.h"
 #include "verify.h"
 
 const char *verify_level_name(enum check_level level)
@@ -103,9 +104,7 @@ static void head_members(struct emit *e, const struct verify_report *r)
 	cleanup_(buf_fini) struct buf loader = { 0 };
 
 	verify_loader_error(r, &loader);
-	emit_object(e, "store");
-	text_member(e, "path", r->path);
-	emit_json_str(e, "kind", r->kind);
+	emit_store_begin(e, r->path, r->kind);
 	emit_json_str(e, "compression", r->summary.compression);
 	emit_object_end(e);
 	emit_json_str(e, "verdict", verdict_name(r->summary.verdict));

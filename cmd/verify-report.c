@@ -262,25 +262,3 @@ void verify_loader_error(const struct verify_report *r, struct buf *out)
 	}
 	buf_append_str(out, text);
 }
-
-/* Is the word at @at STORE, alone or with a path behind it? */
-static bool is_store_word(const char *fix, const char *at)
-{
-	return (at == fix || at[-1] == ' ') && strchr(" /", at[5]) != NULL;
-}
-
-void verify_command(struct buf *out, const char *fix, const char *store_path)
-{
-	const char *from = fix;
-	const char *at = fix;
-
-	while ((at = strstr(at, "STORE"))) {
-		if (is_store_word(fix, at)) {
-			buf_append(out, from, (size_t)(at - from));
-			text_shell_word(out, store_path);
-			from = at + 5;
-		}
-		at += 5;
-	}
-	buf_append_str(out, from);
-}

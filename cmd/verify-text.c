@@ -5,6 +5,7 @@
  * as a person wants to read at night.
  */
 
+#include "shown.h"
 #include "verify.h"
 
 #define SHOWN_OF_A_KIND 10 /* findings of one code in one collection, without --verbose */
@@ -364,9 +365,9 @@ void verify_next(struct emit *e, const struct verify_report *r)
 		has_several |= urgency(f) > 0 && f->fix && strcmp(f->fix, first->fix) != 0;
 	}
 	if (first && has_several)
-		verify_command(&text, "vsctl repair STORE --dry-run", r->path);
+		text_command(&text, "vsctl repair --dry-run STORE", r->path, NULL);
 	else if (first && first->fix)
-		verify_command(&text, first->fix, r->path);
+		text_command(&text, first->fix, r->path, NULL);
 	else if (first)
 		buf_printf(&text, "man vsctl-problems, under %s", problem_row(first->code)->code);
 	if (first)

@@ -104,6 +104,3 @@ void verify_next(struct emit *e, const struct verify_report *r);
 must_check_ int verify_tree(struct app *app, const struct verify_request *req, const char *root);
 
 const char *verify_level_name(enum check_level level);
-
-/* A fix as a person can paste it: with the path of the store in place of STORE. */
-void verify_command(struct buf *out, const char *fix, const char *store_path);

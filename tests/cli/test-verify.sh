@@ -280,7 +280,7 @@ nested_damage() {
         jq_is '.verdict == "healthy" and .nested[0].verdict == "healthy" and .nested[1].verdict == "corrupt"' &&
         runs 4 verify -r "$store" && first_line 'corrupt: 1 of 3 stores' &&
         grep -q "^corrupt: $store/platform/billing: " "$scratch/out" &&
-        tail -n 1 "$scratch/out" | grep -qx "next: vsctl repair $store/platform/billing --dry-run" &&
+        tail -n 1 "$scratch/out" | grep -qx "next: vsctl repair --dry-run $store/platform/billing" &&
         runs 4 verify -rq "$store" && same 1 "$(wc -l <"$scratch/out")"
 }
 
