@@ -98,6 +98,12 @@ static void compose_loader_text(const char *step, const char *dir, int dirfd, co
 	}
 }
 
+static bool is_no_damage(enum chromem_fault_kind kind)
+{
+	return kind == CHROMEM_FAULT_NONE || kind == CHROMEM_FAULT_VANISHED ||
+	       kind == CHROMEM_FAULT_BEING_WRITTEN;
+}
+
 static bool is_refused(enum problem code)
 {
 	return problem_row(code)->effect >= EFFECT_REFUSED;
@@ -131,7 +137,9 @@ void faults_document(const struct sight *s)
 	char target[PATH_CAP];
 	char loader_text[LOADER_TEXT_CAP];
 
-	if (fault->kind == CHROMEM_FAULT_VANISHED || fault->kind == CHROMEM_FAULT_NONE)
+	if (fault->kind == CHROMEM_FAULT_BEING_WRITTEN)
+		s->chunk->tally[TALLY_UNREAD]++;
+	if (is_no_damage(fault->kind))
 		return;
 	f.code = document_problems[fault->kind];
 	if (lost_gzip_header(s)) {
@@ -166,7 +174,10 @@ void faults_metadata(struct chromem_run *run, struct part *part)
 	char scratch[32];
 	const char *name = part_entry_name(part, part->metadata_index, scratch);
 
-	if (fault->kind == CHROMEM_FAULT_VANISHED || fault->kind == CHROMEM_FAULT_NONE)
+	if (fault->kind == CHROMEM_FAULT_BEING_WRITTEN)
+		run_gap(run, part->c->dir, "the metadata file", "it is being written all the time",
+			false);
+	if (is_no_damage(fault->kind))
 		return;
 	f.code = metadata_problems[fault->kind];
 	f.actual = subject(part->c->dirfd, name, fault, target);

@@ -63,6 +63,7 @@ static enum chromem_fault_kind fault_by_stat(const struct file_info *info)
 static int stat_one(struct chromem_run *run, struct part *part, size_t index, struct vs_err *err)
 {
 	struct chromem_fault fault = { .kind = CHROMEM_FAULT_NONE };
+	struct chromem_settling settling = { 0 };
 	struct file_info info = { 0 };
 	struct chromem_entry entry;
 	char scratch[32];
@@ -88,6 +89,12 @@ static int stat_one(struct chromem_run *run, struct part *part, size_t index, st
 		return r;
 	else
 		fault.kind = fault_by_stat(&info);
+	while (fault.kind == CHROMEM_FAULT_EMPTY &&
+	       chromem_settle(run->reader, &settling, part->c->dirfd, entry.name, &fault)) {
+		if (file_stat_at(part->c->dirfd, entry.name, FILE_FOLLOW, &info, err) < 0)
+			return 0;
+		fault.kind = fault_by_stat(&info);
+	}
 	part->record->bytes += info.size;
 	if (fault.kind == CHROMEM_FAULT_TOO_LARGE || fault.kind == CHROMEM_FAULT_UNREADABLE)
 		snprintf(fault.detail, sizeof(fault.detail), "%s",

@@ -131,6 +131,7 @@ enum chromem_fault_kind {
 	CHROMEM_FAULT_DANGLING,       /* a symbolic link to nothing */
 	CHROMEM_FAULT_NOT_A_FILE,     /* FIFO, socket, device: the library would block or fail */
 	CHROMEM_FAULT_VANISHED,       /* listed, and gone when it was to be read: not damage */
+	CHROMEM_FAULT_BEING_WRITTEN,  /* incomplete, and changing all the while: not damage */
 	CHROMEM_FAULT_SEALED,         /* not authentic: another key, or changed bytes */
 };
 
@@ -255,6 +256,21 @@ must_check_ int chromem_reader_entry(struct chromem_reader *reader, int dirfd,
 				     enum file_flags flags, const struct chromem_entry *entry,
 				     struct chromem_doc *out, struct chromem_fault *fault,
 				     struct vs_err *err);
+
+/*
+ * Reading by name looks again at a young file that cannot be decoded, for some time, since it may be
+ * half written at this moment (settle.c). The same for who looks at files in another way: after
+ * @fault, waits a little and returns true when the file is to be looked at again. When it returns
+ * false @fault stands; its kind may have become BEING_WRITTEN. @s begins zeroed for each file.
+ */
+struct chromem_settling {
+	unsigned looks;
+	uint64_t size;
+	int64_t modified_ns;
+};
+
+bool chromem_settle(struct chromem_reader *reader, struct chromem_settling *s, int dirfd,
+		    const char *name, struct chromem_fault *fault);
 
 /* The same for bytes in memory (@bytes as on disk: plain or gzip). */
 must_check_ int chromem_decode_doc(struct chromem_reader *reader, struct slice bytes,

@@ -87,6 +87,7 @@ struct plan {
 
 struct chromem_reader {
 	bool general_only;
+	unsigned waited_ms, waited_in_vain_ms; /* by settle.c */
 	uint64_t file_size;
 	struct buf file;
 	struct unpacker unpacker;

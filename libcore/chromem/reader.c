@@ -121,36 +121,47 @@ int reader_load(struct chromem_reader *reader, int dirfd, const char *name, enum
 	return 1;
 }
 
+static int load_doc(struct chromem_reader *reader, int dirfd, const char *name,
+		    enum file_flags flags, struct chromem_doc *out, struct chromem_fault *fault,
+		    struct vs_err *err)
+{
+	struct chromem_settling settling = { 0 };
+	int ret;
+
+	do {
+		ret = reader_load(reader, dirfd, name, flags, fault, err);
+		if (ret == 0)
+			ret = chromem_decode_doc(reader, buf_slice(&reader->file), out, fault, err);
+	} while (ret == 1 && chromem_settle(reader, &settling, dirfd, name, fault));
+	return ret;
+}
+
 int chromem_reader_doc(struct chromem_reader *reader, int dirfd, const char *name,
 		       struct chromem_doc *out, struct chromem_fault *fault, struct vs_err *err)
 {
-	int ret = reader_load(reader, dirfd, name, FILE_FOLLOW, fault, err);
-
-	if (ret != 0)
-		return ret;
-	return chromem_decode_doc(reader, buf_slice(&reader->file), out, fault, err);
+	return load_doc(reader, dirfd, name, FILE_FOLLOW, out, fault, err);
 }
 
 int chromem_reader_entry(struct chromem_reader *reader, int dirfd, enum file_flags flags,
 			 const struct chromem_entry *entry, struct chromem_doc *out,
 			 struct chromem_fault *fault, struct vs_err *err)
 {
-	int ret;
-
 	if (entry->type == FILE_REGULAR)
 		flags |= FILE_SEEN_REGULAR;
-	ret = reader_load(reader, dirfd, entry->name, flags, fault, err);
-	if (ret != 0)
-		return ret;
-	return chromem_decode_doc(reader, buf_slice(&reader->file), out, fault, err);
+	return load_doc(reader, dirfd, entry->name, flags, out, fault, err);
 }
 
 int chromem_reader_meta(struct chromem_reader *reader, int dirfd, const char *name,
 			struct chromem_meta *out, struct chromem_fault *fault, struct vs_err *err)
 {
-	int ret = reader_load(reader, dirfd, name, FILE_FOLLOW, fault, err);
+	struct chromem_settling settling = { 0 };
+	int ret;
 
-	if (ret != 0)
-		return ret;
-	return chromem_decode_meta(reader, buf_slice(&reader->file), out, fault, err);
+	do {
+		ret = reader_load(reader, dirfd, name, FILE_FOLLOW, fault, err);
+		if (ret == 0)
+			ret = chromem_decode_meta(reader, buf_slice(&reader->file), out, fault,
+						  err);
+	} while (ret == 1 && chromem_settle(reader, &settling, dirfd, name, fault));
+	return ret;
 }

@@ -150,9 +150,12 @@ static int read_document(const struct scan *scan, unsigned worker, size_t index,
 
 	if (ahead) {
 		*size = ahead->len;
-		return chromem_decode_doc(reader,
-					  slice_of(c->ahead_bytes.ptr + ahead->off, ahead->len),
-					  doc, fault, err);
+		r = chromem_decode_doc(reader,
+				       slice_of(c->ahead_bytes.ptr + ahead->off, ahead->len), doc,
+				       fault, err);
+		/* What is refused may have been half written, and is whole by now. */
+		if (r != 1)
+			return r;
 	}
 	r = chromem_reader_entry(reader, c->dirfd, c->atime, entry, doc, fault, err);
 	*size = chromem_reader_file_size(reader);

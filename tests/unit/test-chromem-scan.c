@@ -95,6 +95,7 @@ static const char *const fault_names[] = {
 	[CHROMEM_FAULT_DANGLING] = "dangling",
 	[CHROMEM_FAULT_NOT_A_FILE] = "not-a-file",
 	[CHROMEM_FAULT_VANISHED] = "vanished",
+	[CHROMEM_FAULT_BEING_WRITTEN] = "being-written",
 };
 
 static const char *const type_names[] = {
