@@ -198,6 +198,17 @@ anchored() {
         verdict 4 tampered --anchor "$head" && found edited
 }
 
+# The same without anybody having kept anything: each snapshot has the head of its time.
+anchored_in_snapshots() {
+    fresh && runs 4 snapshot create "$store" && verdict 0 whole && jq_is '.snapshots_checked == 1' &&
+        runs 0 audit-log verify "$store" && out_has 'the manifests of 1 snapshot' && rm "$store.vsctl"/audit.* &&
+        runs 4 repair --dry-run "$store" && verdict 4 tampered && found truncated &&
+        jq_is '.findings[0].detail | contains("the manifest of snapshot_")' &&
+        for _ in {1..9}; do runs 4 repair --dry-run "$store" || return; done && verdict 4 tampered && found edited &&
+        verdict 0 whole --no-snapshots && jq_is '.snapshots_checked == 0' && rm -r "$store.vsctl/manifests" &&
+        verdict 0 whole
+}
+
 sealed() {
     fresh && json audit-log 0 audit-log seal --key-file "$scratch/case/key" "$store" && jq_is '.sealed_from == 7' &&
         same 600 "$(stat -c %a "$scratch/case/key")" && runs 4 repair --dry-run "$store" &&
@@ -347,6 +358,7 @@ check "a store that is gone" store_gone
 check "what cannot be read" cannot_be_read
 check "another state directory" elsewhere
 check "a log written anew shows by an anchor" anchored
+check "a log written anew shows by the snapshots" anchored_in_snapshots
 check "sealing" sealed
 check "a wrong key" wrong_key
 check "a sealed log cut together with its head" sealed_and_cut
