@@ -38,6 +38,27 @@ static void directory_of(const struct change *c, const char *operand, char *out,
 		snprintf(out, size, "%s", hash);
 }
 
+/* What is set aside must be there; the planner says the rest. */
+static int look_there(const struct change *c, const char *directory, const char *file,
+		      struct vs_err *err)
+{
+	cleanup_(buf_fini) struct buf path = { 0 };
+	struct vs_err absent = { 0 };
+	struct file_info info;
+	int r;
+
+	buf_append_str(&path, directory);
+	if (file)
+		buf_printf(&path, "/%s", file);
+	r = file_stat_at(c->store->dirfd, buf_cstr(&path), FILE_NO_FOLLOW, &info, &absent);
+	if (r == VS_ENOENT || absent.sysno == ENAMETOOLONG)
+		return vs_fail(err, VS_EUSAGE, "%.200s: the store has no such %s", buf_cstr(&path),
+			       file ? "file" : "collection");
+	if (file && (strcmp(file, "..") == 0 || strcmp(file, ".") == 0))
+		return vs_fail(err, VS_EUSAGE, "%.200s: not a file", buf_cstr(&path));
+	return 0;
+}
+
 static int run_add(struct app *app, const void *opts_, char *const *operands)
 {
 	const struct quarantine_opts *opts = opts_;
@@ -67,6 +88,8 @@ static int run_add(struct app *app, const void *opts_, char *const *operands)
 					app,
 					"give COLLECTION or COLLECTION/FILE, not a deeper path");
 		}
+		if (look_there(&c, directory, file.name, &err) < 0)
+			return app_error(app, &err);
 		req.collection = directory;
 		if (plan_quarantine(&c.plan, c.store, &req, &err) < 0)
 			return app_error(app, &err);

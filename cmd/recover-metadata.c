@@ -139,7 +139,7 @@ static int add_named(struct change *c, const struct recover_opts *opts, struct t
 	if (file_stat_at(c->store->dirfd, operand, FILE_NO_FOLLOW, &info, err) < 0) {
 		chromem_hash_format(chromem_hash(slice_str(operand)), hash);
 		if (file_stat_at(c->store->dirfd, hash, FILE_NO_FOLLOW, &info, err) < 0)
-			return vs_fail(err, VS_EUSAGE, "%s: the store has no such collection",
+			return vs_fail(err, VS_EUSAGE, "%.200s: the store has no such collection",
 				       operand);
 		operand = hash;
 	}

@@ -13,6 +13,9 @@
 
 #include <fcntl.h>
 
+/* As long as the names that are looked for. */
+#define RECOVER_NAME_MAX ((size_t)64 << 10)
+
 /* How many documents of each form a directory holds, and the mode of one of them. */
 struct siblings {
 	int dirfd;
@@ -47,6 +50,10 @@ static int check_name(const struct recover_request *req, struct vs_err *err)
 
 	if (req->name.len == 0)
 		return vs_fail(err, VS_EUSAGE, "a collection without a name will not load");
+	if (req->name.len > RECOVER_NAME_MAX)
+		return vs_fail(err, VS_EUSAGE,
+			       "a name of %zu bytes: no collection has one of more than %zu",
+			       req->name.len, RECOVER_NAME_MAX);
 	if (req->force_name)
 		return 0;
 	chromem_hash_format(chromem_hash(req->name), want);

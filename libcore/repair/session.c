@@ -209,6 +209,9 @@ static int take_over(struct session *s, struct vs_err *err)
 
 	r = file_lock_take(&s->lock, s->state_dirfd, FILE_LOCK_EXCLUSIVE, s->opts.lock_wait_s,
 			   s->opts.command, err);
+	if (r == VS_EBUSY)
+		return vs_err_in(err, "%s: locked by another vsctl (--lock-wait SEC waits for it)",
+				 s->state_path);
 	if (r == 0)
 		r = journal_recover(s->state_dirfd, s->store->dirfd, note_recovered, s, err);
 	if (r >= 0 && !s->opts.only_reads)

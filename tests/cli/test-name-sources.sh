@@ -66,6 +66,13 @@ manifest() {
             >"$state/manifests/snapshot_20260122_140309.json" && recovered "snapshot snapshot_20260122_140309"
 }
 
+# The same from a snapshot as this program makes it.
+snapshot() {
+    fresh && runs 1 recover-metadata --yes --state "$scratch/elsewhere" "$store" b896586b --name quarterly_figures_2026 &&
+        rm -rf "$scratch/elsewhere" && runs 0 snapshot create --name before "$store" &&
+        rm -f "$state"/known-names.jsonl "$state"/audit* && lose && recovered "snapshot before"
+}
+
 # A manifest that is damaged, or none, keeps the others from nothing.
 odd_manifests() {
     fresh && mkdir -p "$state/manifests/directory.json" && echo '{"name":"quart' >"$state/manifests/torn.json" &&
@@ -159,6 +166,7 @@ check "without a source there is no name" nothing_knows
 check "a given name" given
 check "a metadata backup" backup
 check "the manifest of a snapshot" manifest
+check "a snapshot" snapshot
 check "odd manifests" odd_manifests
 check "the audit log" audit_log
 check "a torn audit log" torn_audit_log

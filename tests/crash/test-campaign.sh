@@ -1,0 +1,170 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# test-campaign.sh VSCTL [SECONDS]: faults from outside
+#
+# The program as it is installed, with the kernel's answers changed by strace: at the n-th call that changes a disk it
+# is killed, or the call fails with EIO or ENOSPC. Afterwards the store is as before or as after, byte for byte, and
+# the next command ends what was left: it does its work and the store is whole. Walks n = 1, 2, ... for every
+# operation, evenly thinned out until it fits into SECONDS (default 40); 0 leaves nothing out. Prints the number of
+# fault points.
+set -u
+# In memory where that is to be had: everything below is synced many times.
+[ ! -w /dev/shm ] || export TMPDIR=/dev/shm
+source=${SOURCE_ROOT:?}
+. "$source/tests/meta/tap.sh"
+vsctl=$(realpath "${1:?}")
+seconds=${2:-40}
+fixture=$source/tests/data/chromem/many-damages/store
+calls='openat,write,pwrite64,fsync,fdatasync,rename,renameat,renameat2,unlink,unlinkat,mkdir,mkdirat,fchmod,fchmodat,link,linkat,ftruncate,copy_file_range,utimensat'
+unset VSCTL_STORE VSCTL_STATE
+
+tree_of() {
+    (cd "$1" && find . -printf '%P %y %m %l\n' | LC_ALL=C sort &&
+        find . -type f -print0 | LC_ALL=C sort -z | xargs -0 -r sha256sum) | sed -E 's/[0-9]{8}T[0-9]{6}Z/TIME/g' | sha256sum
+}
+
+# Sidecars carry the time at which they were written.
+state_of() {
+    rm -rf "$scratch/look" && cp -a "$scratch/store" "$scratch/look"
+    find "$scratch/look/.quarantine" -maxdepth 1 -name '*.json' -exec sed -i -E 's/[0-9]{4}-?[0-9]{2}-?[0-9]{2}T[0-9:.]+Z?/TIME/g' {} + 2>/dev/null
+    tree_of "$scratch/look"
+}
+
+# ---- operations: what is there before, and the command ----
+
+plain() { :; }
+
+with_item() {
+    "$vsctl" quarantine add --yes "$scratch/store" 748200f7 >/dev/null 2>&1
+    cp -a "$scratch"/store/.quarantine/748200f7.*Z "$scratch/copy"
+}
+
+with_change() {
+    "$vsctl" quarantine add --yes "$scratch/store" 748200f7 >/dev/null 2>&1
+}
+
+declare -A prepare=([recover]=plain [repair]=plain [add]=plain [release]=with_item [purge]=with_item [backup]=plain [undo]=with_change)
+declare -A command=(
+    [recover]='recover-metadata --yes --force STORE'
+    [repair]='repair --yes --force STORE'
+    [add]='quarantine add --yes --force STORE 748200f7'
+    [release]='quarantine release --yes --force STORE 748200f7'
+    [purge]='quarantine purge --yes --force STORE 748200f7 --copy COPY'
+    [backup]='metadata backup STORE'
+    [undo]='undo --yes --force STORE'
+)
+
+# The scene of an operation, made once and copied for each fault.
+scene() {
+    rm -rf "$scratch/store" "$scratch/store.vsctl" "$scratch/copy"
+    if [ -d "$scratch/scene.$1" ]; then
+        cp -a "$scratch/scene.$1/." "$scratch/"
+        return
+    fi
+    cp -a "$fixture" "$scratch/store"
+    "${prepare[$1]}"
+    mkdir "$scratch/scene.$1"
+    for part in store store.vsctl copy; do
+        [ ! -e "$scratch/$part" ] || cp -a "$scratch/$part" "$scratch/scene.$1/"
+    done
+}
+
+# run NAME [STRACE OPTION...]: the operation, traced when there are options.
+run() {
+    local words=${command[$1]}
+    shift
+    words=${words//STORE/$scratch/store}
+    words=${words//COPY/$scratch/copy}
+    if [ $# -gt 0 ]; then
+        # shellcheck disable=SC2086
+        strace -f -qq -o "$scratch/trace" -e trace="$calls" "$@" "$vsctl" --jobs 1 $words >"$scratch/out" 2>"$scratch/err" </dev/null
+    else
+        # shellcheck disable=SC2086
+        "$vsctl" $words >"$scratch/out" 2>"$scratch/err" </dev/null
+    fi
+}
+
+# The calls of an operation that change a disk, one a line: "fsync 3" for the third of its kind, which is how strace
+# counts. Opening a file counts when it is for writing.
+calls_of() {
+    scene "$1"
+    run "$1" -e status=all
+    awk '{ name = $2; sub(/\(.*/, "", name) }
+        name !~ /^[a-z0-9]+$/ { next }
+        { n[name]++ }
+        name == "openat" && !/O_WRONLY|O_RDWR|O_CREAT/ { next }
+        name == "write" && /write\([12],/ { next }
+        { print name, n[name] }' "$scratch/trace"
+}
+
+points=0
+budget=0
+
+# A fault at one call: old or new at once or after the next command, which works.
+survives() {
+    local name=$1 call=$2 n=$3 fault=$4 now
+    scene "$name"
+    run "$name" -e "inject=$call:$fault:when=$n"
+    points=$((points + 1))
+    # A backup changes no store; everything else is ended, forward or back, by whoever comes next.
+    "$vsctl" metadata backup "$scratch/store" >"$scratch/next" 2>&1 </dev/null
+    case $? in
+    0 | 4) ;;
+    *)
+        echo "$name, $fault at $call $n: the next command fails" && cat "$scratch/next"
+        return 1
+        ;;
+    esac
+    now=$(state_of)
+    [ "$now" = "$old" ] || [ "$now" = "$new" ] || {
+        echo "$name, $fault at $call $n: neither old nor new"
+        tail -n 3 "$scratch/trace"
+        return 1
+    }
+}
+
+campaign() {
+    local name=$1 total step began end bad=0 at=0 call n fault
+    scene "$name"
+    old=$(state_of)
+    run "$name"
+    new=$(state_of)
+    [ "$name" = backup ] || [ "$old" != "$new" ] || { echo "$name changes nothing" && cat "$scratch/err" && return 1; }
+    # Each call with each fault.
+    calls_of "$name" | while read -r call n; do
+        for fault in signal=SIGKILL error=EIO error=ENOSPC; do echo "$call $n $fault"; done
+    done >"$scratch/faults"
+    total=$(wc -l <"$scratch/faults")
+    [ "$total" -gt 30 ] || { echo "only $total faults" && return 1; }
+    step=1
+    if [ "$budget" -gt 0 ]; then
+        # How long one takes, and so how many there is time for. No multiple of three, so that all kinds are met.
+        began=$(date +%s%N)
+        read -r call n fault <"$scratch/faults"
+        survives "$name" "$call" "$n" "$fault" || bad=1
+        step=$((total * (($(date +%s%N) - began) / 1000000 + 1) / (budget * 1000) + 1))
+        [ $((step % 3)) -ne 0 ] || step=$((step + 1))
+    fi
+    end=$((SECONDS + budget))
+    while read -r call n fault; do
+        at=$((at + 1))
+        [ $((at % step)) -eq 0 ] || [ $step -eq 1 ] || continue
+        [ "$budget" -eq 0 ] || [ $SECONDS -lt $end ] || break
+        survives "$name" "$call" "$n" "$fault" || bad=1
+    done <"$scratch/faults"
+    echo "$name: $total" >>"$scratch/totals"
+    echo "$points" >"$scratch/points.$name"
+    return $bad
+}
+
+if ! strace -qq -o /dev/null -e inject=fsync:error=EIO:when=1 true 2>/dev/null; then
+    echo "1..0 # SKIP strace cannot trace here"
+    exit 0
+fi
+[ "$seconds" -eq 0 ] || budget=$((seconds / ${#command[@]} + 1))
+for name in recover repair add release purge backup undo; do
+    check "old or new after every fault: $name" campaign "$name"
+done
+echo "# $(cat "$scratch"/points.* | awk '{ n += $1 } END { print n }') fault points of $(awk '{ n += $2 } END { print n }' "$scratch/totals") ($(paste -sd, "$scratch/totals"))"
+finish
