@@ -39,7 +39,7 @@ enum hnsw_finding_kind {
 	HNSW_LABEL_DUPLICATE,  /* an earlier element has the label: expected is its number */
 	HNSW_VALUE_NOT_FINITE, /* NaN or infinite: expected is the first such position */
 	HNSW_NORM,             /* cosine: norm neither 0 nor within 1e-3 of 1: @value */
-	HNSW_LENGTH_VALUE,     /* cosine: stored norm not finite or below 0: @value */
+	HNSW_LENGTH_VALUE,     /* cosine: stored norm not finite, or not above 0: @value */
 	/* the graph */
 	HNSW_UNREACHABLE, /* a live element that no path from the entry point leads to */
 	HNSW_CUT_OFF,     /* more of them than healthy graphs have: expected at most, actual */
@@ -89,8 +89,8 @@ struct hnsw_stats {
 
 /*
  * Check the files. Returns 1, or 0 when the header was so broken that elements could not be looked
- * at (which was reported), or a negative status: the callback's, or VS_ENOMEM. Memory: 4 bytes per
- * element and 16 per label while labels are compared.
+ * at (which was reported), or a negative status: the callback's, or VS_ENOMEM. Memory: up to 44 bytes
+ * per element, most of it to compare labels.
  */
 must_check_ int hnsw_check(const struct hnsw_files *files, const struct hnsw_check_request *request,
 			   struct hnsw_stats *stats, struct vs_err *err);
