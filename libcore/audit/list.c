@@ -56,9 +56,9 @@ static bool is_action(struct slice action, struct slice wanted)
 
 static bool fits(const struct filter *f, const struct audit_line *line)
 {
-	struct slice action = slice_of(f->action.ptr + 1, f->action.len - 2);
-
-	if (f->has_action && !is_action(line->action, action))
+	/* Between its quotes. */
+	if (f->has_action &&
+	    !is_action(line->action, slice_of(f->action.ptr + 1, f->action.len - 2)))
 		return false;
 	/* Times of one form compare as text. */
 	return !f->has_since || slice_cmp(line->time, slice_str(f->since)) >= 0;
