@@ -4,6 +4,7 @@
 
 #include "change.h"
 
+#include "prove.h"
 #include "shown.h"
 
 static void note(void *ctx, const char *text)
@@ -29,6 +30,17 @@ static int status_for_record(void *ctx, const struct apply_result *result)
 	return exit_status(ctx, result);
 }
 
+/* The last word before a change is done. */
+static int prove_result(void *ctx, struct vs_err *err)
+{
+	struct change *c = ctx;
+	struct prove prove = { .command = c->prove,
+			       .store = session_store_path(c->session),
+			       .state = session_state_path(c->session) };
+
+	return prove_run(&prove, err);
+}
+
 /* Nothing was begun: the audit log has that as well. */
 static void refused(void *ctx, int status, const char *text)
 {
@@ -52,6 +64,7 @@ int change_open(struct change *c, struct app *app, const struct change_opts *opt
 		.note = note,
 		.note_ctx = app,
 		.exit_status = status_for_record,
+		.prove = c->prove ? prove_result : NULL,
 		.exit_ctx = c,
 	};
 	struct vs_err err = { 0 };

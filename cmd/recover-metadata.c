@@ -12,6 +12,7 @@
 
 struct recover_opts {
 	struct change_opts change;
+	const char *prove;
 	bool all;
 	bool force_name;
 	bool in_quarantine;
@@ -34,6 +35,8 @@ static const struct opt options[] = {
 		 "try every name of a mask, such as ?l?l?l_memories"),
 	OPT_FLAG("in-quarantine", 0, struct recover_opts, in_quarantine,
 		 "collections that are in quarantine"),
+	OPT_TEXT("prove", 0, struct recover_opts, prove, "CMD",
+		 "run CMD on a copy of the result, and take everything back when it fails"),
 	OPT_END,
 };
 
@@ -288,7 +291,7 @@ static int make_plan(struct change *c, const struct recover_opts *opts, const st
 static int run(struct app *app, const void *opts_, char *const *operands)
 {
 	const struct recover_opts *opts = opts_;
-	cleanup_(change_fini) struct change c = { .corrects = true };
+	cleanup_(change_fini) struct change c = { .corrects = true, .prove = opts->prove };
 	cleanup_(targets_fini) struct targets targets = { 0 };
 	struct vs_err err = { 0 };
 	int status;

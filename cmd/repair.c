@@ -11,6 +11,7 @@
 
 struct repair_opts {
 	struct change_opts change;
+	const char *prove;
 	const char *only;
 	const char *plan;
 	const char *apply;
@@ -23,6 +24,8 @@ static const struct opt options[] = {
 		 "write the plan to FILE and change nothing"),
 	OPT_FILE("apply", 0, struct repair_opts, apply, "FILE",
 		 "apply a plan that --plan wrote, unless the store has changed since"),
+	OPT_TEXT("prove", 0, struct repair_opts, prove, "CMD",
+		 "run CMD on a copy of the result, and take everything back when it fails"),
 	OPT_END,
 };
 
@@ -92,7 +95,7 @@ static int save_plan(struct change *c, const char *path, struct vs_err *err)
 static int run(struct app *app, const void *opts_, char *const *operands)
 {
 	const struct repair_opts *opts = opts_;
-	cleanup_(change_fini) struct change c = { .corrects = true };
+	cleanup_(change_fini) struct change c = { .corrects = true, .prove = opts->prove };
 	cleanup_(vs_freep) char *codes = opts->only ? vs_strdup(opts->only) : NULL;
 	struct change_opts change = opts->change;
 	const char *only[128] = { NULL };

@@ -108,6 +108,8 @@ struct session_opts {
 	void *note_ctx;
 	/* What the command will end with when a change is applied, for its record. NULL: 0. */
 	int (*exit_status)(void *ctx, const struct apply_result *result);
+	/* A last word about the changed and verified store, NULL: none. Negative: taken back. */
+	int (*prove)(void *ctx, struct vs_err *err);
 	void *exit_ctx;
 };
 

@@ -388,6 +388,8 @@ static int apply_and_verify(struct session *s, const struct plan *plan,
 		find_returned(s, plan, out);
 	if (r == 0 && !accepts_errors)
 		r = judge_result(plan, &before, &after, out->came_back, err);
+	if (r == 0 && s->opts.prove)
+		r = s->opts.prove(s->opts.exit_ctx, err);
 	if (r == 0)
 		return journal_commit(j, err);
 	if (journal_abort(j, &again) < 0)

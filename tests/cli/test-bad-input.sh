@@ -95,6 +95,7 @@ printed() {
 paste() {
     local line
     line=$1
+    # shellcheck disable=SC2317
     (vsctl() { "$vsctl" "$@" >"$scratch/out" 2>"$scratch/err" </dev/null; } && eval "$line")
 }
 
