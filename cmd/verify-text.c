@@ -96,8 +96,7 @@ static void headline(struct emit *e, const struct verify_report *r, bool is_nest
 		append_damage(&body, s);
 		break;
 	case VERDICT_UNVERIFIED:
-		buf_append_str(&body,
-			       "no error was seen, and not everything could be looked at");
+		buf_append_str(&body, "no error was seen, and not everything could be looked at");
 		break;
 	}
 	if (s->verdict != VERDICT_UNVERIFIED)

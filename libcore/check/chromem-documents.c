@@ -238,7 +238,8 @@ static int documents_end(struct chromem_run *run, struct part *part, struct vs_e
 {
 	if (part->sum.tally[TALLY_UNREAD] > 0)
 		run_gap(run, part->c->dir, "documents",
-			"some are larger than the limit, are being written, or cannot be read", false);
+			"some are larger than the limit, are being written, or cannot be read",
+			false);
 	return report_foreign(run, part, err);
 }
 

@@ -258,8 +258,8 @@ must_check_ int chromem_reader_entry(struct chromem_reader *reader, int dirfd,
 				     struct vs_err *err);
 
 /*
- * Reading by name looks again at a young file that cannot be decoded, for some time, since it may be
- * half written at this moment (settle.c). The same for who looks at files in another way: after
+ * Reading by name looks again at a young file that cannot be decoded, for some time, since it may
+ * be half written at this moment (settle.c). The same for who looks at files in another way: after
  * @fault, waits a little and returns true when the file is to be looked at again. When it returns
  * false @fault stands; its kind may have become BEING_WRITTEN. @s begins zeroed for each file.
  */

@@ -5,8 +5,8 @@
  *
  * The library writes a file in place: it cuts it to nothing and puts the new content there with
  * several calls. A check that comes in between sees a file that is cut short, as after a crash. So
- * a young file that cannot be decoded is looked at again, until it can be, or until it has stayed as
- * it is. Whole files are never waited for, and neither are old ones.
+ * a young file that cannot be decoded is looked at again, until it can be, or until it has stayed
+ * as it is. Whole files are never waited for, and neither are old ones.
  */
 
 #include "chromem/read.h"

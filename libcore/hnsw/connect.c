@@ -3,9 +3,9 @@
 /*
  * What the entry point leads to on level 0, and links to what it does not
  *
- * The choice of neighbours may drop the last link to an element. Such elements would never be found,
- * so each gets a link from the nearest element that is reached: in a free place of its list, or in
- * that of the farthest link whose end stays linked from elsewhere.
+ * The choice of neighbours may drop the last link to an element. Such elements would never be
+ * found, so each gets a link from the nearest element that is reached: in a free place of its list,
+ * or in that of the farthest link whose end stays linked from elsewhere.
  */
 
 #include "hnsw/graph.h"

@@ -13,7 +13,9 @@
 /* One bit for each of the next elements that are there. */
 KERNEL static inline __mmask16 left_of(size_t count, size_t i)
 {
-	return count - i >= 16 ? (__mmask16)0xffff : (__mmask16)((1u << (count - i)) - 1);
+	unsigned mask = count - i >= 16 ? 0xffffu : (1u << (count - i)) - 1;
+
+	return (__mmask16)mask;
 }
 
 KERNEL static inline __m512 add_square(__m512 sum, const float *a, const float *b, __mmask16 mask)

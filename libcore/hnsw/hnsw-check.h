@@ -89,8 +89,8 @@ struct hnsw_stats {
 
 /*
  * Check the files. Returns 1, or 0 when the header was so broken that elements could not be looked
- * at (which was reported), or a negative status: the callback's, or VS_ENOMEM. Memory: up to 44 bytes
- * per element, most of it to compare labels.
+ * at (which was reported), or a negative status: the callback's, or VS_ENOMEM. Memory: up to 44
+ * bytes per element, most of it to compare labels.
  */
 must_check_ int hnsw_check(const struct hnsw_files *files, const struct hnsw_check_request *request,
 			   struct hnsw_stats *stats, struct vs_err *err);

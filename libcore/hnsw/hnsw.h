@@ -20,8 +20,8 @@
  *
  * Links behind a record's count are left over from before. Only @count records mean something:
  * what follows them in data_level0.bin and length.bin is memory that the server never initialised,
- * and must never be shown. max_elements may exceed what the file holds. link_lists.bin has no index:
- * behind one wrong size nothing can be found.
+ * and must never be shown. max_elements may exceed what the file holds. link_lists.bin has no
+ * index: behind one wrong size nothing can be found.
  *
  * The caller reads or maps the files; all functions only look at the bytes that a healthy file of
  * @count elements has, so that a sparse file of terabytes costs nothing. Slices must start at an

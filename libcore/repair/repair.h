@@ -334,8 +334,8 @@ must_check_ int names_gather(struct lookup *l, const struct store *store, int st
 			     const struct name_target *targets, size_t count, struct vs_err *err);
 
 /*
- * The name of one collection, when exactly one trusted name fits: 1 and owned texts, 0 when there is
- * none or more than one, or negative. Takes from what names_gather() knows, and composes.
+ * The name of one collection, when exactly one trusted name fits: 1 and owned texts, 0 when there
+ * is none or more than one, or negative. Takes from what names_gather() knows, and composes.
  */
 must_check_ int names_find_collection(const struct store *store, int state_dirfd,
 				      const char *collection, char **name, char **evidence,

@@ -3,8 +3,9 @@
 /*
  * How a snapshot comes to be, and how it goes, in steps that may be cut short anywhere:
  *
- *	made:     .<id>.part archive -> .<id>.pending manifest -> list -> archive's name ->
- *manifest's removed:  manifest renamed to .<id>.pending -> archive -> list -> .<id>.pending
+ *	made:     .<id>.part archive -> .<id>.pending manifest -> list -> archive's name
+ *		  -> manifest's
+ *	removed:  manifest renamed to .<id>.pending -> archive -> list -> .<id>.pending
  *
  * There is a snapshot exactly as long as its manifest has its name. A .pending one says that the
  * other files of that name are nobody's, so what a kill left can be removed, and nothing else is.

@@ -5,8 +5,8 @@
  *
  * How long it takes to verify an audit log, a million records unless told otherwise: the chain
  * alone, then with every seal checked; and to list its newest records. The best of three rounds
- * counts. Then what the digest of a store's contents costs, made and made again, for 10,000 files of
- * 6 KiB. All is written below TMPDIR first and read from the page cache, so this is processor
+ * counts. Then what the digest of a store's contents costs, made and made again, for 10,000 files
+ * of 6 KiB. All is written below TMPDIR first and read from the page cache, so this is processor
  * time, not that of a disk. Ends with 1 when anything is found in the log, or when a byte changed
  * in its middle is not.
  */

@@ -3,8 +3,8 @@
 /*
  * Building and searching an index, on uniform and on clustered vectors, in one thread and in all
  *
- * Uniform vectors of many values have hardly any near and far, so that no graph finds the way with a
- * short list of candidates: for these it is a tenth of the elements.
+ * Uniform vectors of many values have hardly any near and far, so that no graph finds the way with
+ * a short list of candidates: for these it is a tenth of the elements.
  *
  * Recall is measured against the exact search, on queries that are not in the index. Where hnswlib
  * is there it builds and searches the same vectors in the same run with the same parameters.

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * What the problem table promises of repair, for every problem of a chromem directory: the damage is
- * built, repaired, and looked at again. Nothing is lost but what the row says; a second repair has
- * nothing to do; undo gives the identical tree.
+ * What the problem table promises of repair, for every problem of a chromem directory: the damage
+ * is built, repaired, and looked at again. Nothing is lost but what the row says; a second repair
+ * has nothing to do; undo gives the identical tree.
  */
 
 #include "kit.h"

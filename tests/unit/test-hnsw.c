@@ -343,7 +343,8 @@ Test(hnsw, repair_links_only_damaged_elements)
 		memset(b.files.file[HNSW_LEVEL0].ptr + hnsw_record_off(&x, id), 0xee, 68);
 	summary = expect_repaired(&b, &x);
 	cr_assert_geq(summary.relinked, 10);
-	cr_assert_geq(summary.kept, 980, "%u kept, %u trimmed, %u relinked", summary.kept, summary.trimmed, summary.relinked);
+	cr_assert_geq(summary.kept, 980, "%u kept, %u trimmed, %u relinked", summary.kept,
+		      summary.trimmed, summary.relinked);
 }
 
 Test(hnsw, repair_without_the_upper_levels)
