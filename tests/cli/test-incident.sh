@@ -19,6 +19,7 @@ fresh() {
 three_commands() {
     fresh && runs 4 verify "$scratch/store" && out_has e9f85bf6 &&
         runs 1 recover-metadata --yes "$scratch/store" && out_has contextd_memories &&
+        out_has "1 error before, none now" &&
         runs 0 verify "$scratch/store"
 }
 
