@@ -107,6 +107,11 @@ int file_sync(int fd, struct vs_err *err)
 	return 0;
 }
 
+void file_sync_begin(int fd)
+{
+	(void)!sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+}
+
 int file_sync_dir(int dirfd, struct vs_err *err)
 {
 	/* Some file systems cannot sync a directory and say EINVAL; they have nothing to make

@@ -52,6 +52,9 @@ must_check_ int file_append_at(int dirfd, const char *name, uint32_t mode, int *
 must_check_ int file_write(int fd, struct slice bytes, struct vs_err *err);
 must_check_ int file_truncate(int fd, uint64_t size, struct vs_err *err);
 must_check_ int file_sync(int fd, struct vs_err *err);
+
+/* Let the system begin to write what a later file_sync() will wait for. Only a hint. */
+void file_sync_begin(int fd);
 must_check_ int file_sync_dir(int dirfd, struct vs_err *err);
 
 /* Make everything durable that was written to the file system of @dirfd: for many new files at

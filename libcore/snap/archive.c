@@ -216,6 +216,8 @@ static void write_round(struct writing *w, struct round *round)
 		else
 			w->result = write_bytes(w->mk, &p->out, &w->err);
 	}
+	if (w->result == 0 && round->count > 0)
+		file_sync_begin(w->mk->fd);
 	round->count = 0;
 }
 

