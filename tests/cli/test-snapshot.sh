@@ -278,6 +278,21 @@ beside_a_writer() {
     [ $status -eq 0 ] && runs 0 snapshot verify "$store" live && runs 0 snapshot drill "$store" live
 }
 
+# A file system of 512 kB, where one may be mounted.
+no_space() {
+    fresh && mkdir -p "$scratch/full" && mount -t tmpfs -o size=512k tmpfs "$scratch/full" || return
+    mkdir "$scratch/full/state"
+    unchanged runs 8 snapshot create --state "$scratch/full/state" "$store" && err_has "not enough space" && err_has "are free" &&
+        [ -z "$(find "$scratch/full/state/snapshots" -type f)" ] && runs 0 snapshot list --state "$scratch/full/state" "$store"
+    local status=$?
+    umount "$scratch/full"
+    return $status
+}
+
+can_mount() {
+    mkdir -p "$scratch/full" && mount -t tmpfs tmpfs "$scratch/full" 2>/dev/null && umount "$scratch/full"
+}
+
 check "create says what was done and leaves the store as it was" create_says_what_was_done
 check "tar and gzip and sha256sum read it" plain_tools_read_it
 check "bsdtar reads it" bsdtar_reads_it
@@ -305,4 +320,9 @@ check "cleanup orphans nothing" cleanup_orphans_nothing
 check "create for cron" if_older
 check "encrypted" encrypted
 check "beside a writer" beside_a_writer
+if can_mount; then
+    check "no space is said before anything is written" no_space
+else
+    skip "no space is said before anything is written" "nothing can be mounted here"
+fi
 finish_cli

@@ -12,6 +12,7 @@
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 struct scene {
@@ -398,6 +399,75 @@ Test(snap, a_large_file)
 	m = create(&s, "x");
 	cr_assert(verifies(&s, "x", why, sizeof(why)), "%s", why);
 	expect_equal_tree(&s, m);
+	scene_fini(&s);
+}
+
+/* ---- beside a writer ---- */
+
+#define WRITTEN 60
+
+/* As the library writes: in place, in more than one call, with other things between them. */
+static void write_in_halves(const struct scene *s, unsigned number)
+{
+	static const struct timespec pause = { .tv_nsec = 4000000 };
+	cleanup_(vs_freep) char *path = kit_doc_path(CHROMEM_PLAIN, "notes", 1000 + number);
+	cleanup_(buf_fini) struct buf gob = { 0 };
+	struct kit_doc doc;
+	int fd;
+
+	kit_doc(&doc, "notes", 1000 + number);
+	chromem_encode_doc(&gob, &doc.doc);
+	fd = openat(s->store->dirfd, path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+	if (fd < 0 || write(fd, gob.ptr, gob.len / 2) < 0)
+		_exit(1);
+	nanosleep(&pause, NULL);
+	if (write(fd, gob.ptr + gob.len / 2, gob.len - gob.len / 2) < 0)
+		_exit(1);
+	close(fd);
+}
+
+/* What the snapshot holds is a store that loads: no document in it is half of one. */
+static void expect_healthy(struct scene *s, const struct snap_manifest *m)
+{
+	struct snap_access access = { .state_dirfd = s->state, .jobs = 2 };
+	cleanup_(kit_dir_freep) struct kit_dir *to = kit_dir_new();
+	cleanup_(kit_result_freep) struct kit_result *result = NULL;
+	cleanup_(file_closep) int fd = open(to->path, O_RDONLY | O_DIRECTORY);
+	struct vs_err err = { 0 };
+
+	cr_assert_eq(snap_extract(&access, m, NULL, NULL, fd, &err), 0, "%s", err.text);
+	result = kit_check_dir(to, CHECK_FULL);
+	cr_assert_eq(result->summary.errors, 0, "%s", result->count ? result->messages[0] : "");
+}
+
+Test(snap, beside_a_writer, .timeout = 120)
+{
+	struct scene s;
+	struct snap_create_request req;
+	unsigned made = 0;
+	int status = 0;
+	pid_t writer;
+
+	scene_init(&s, CHROMEM_PLAIN);
+	writer = fork();
+	cr_assert_geq(writer, 0);
+	if (writer == 0) {
+		for (unsigned i = 0; i < WRITTEN; i++)
+			write_in_halves(&s, i);
+		_exit(0);
+	}
+	req = request(&s, NULL);
+	req.clock = &vs_clock_system;
+	while (waitpid(writer, &status, WNOHANG) == 0) {
+		cleanup_(snap_manifest_freep) struct snap_manifest *m = NULL;
+		struct vs_err err = { 0 };
+
+		cr_assert_eq(snap_create(s.state, s.store, &req, &m, &err), 0, "%s", err.text);
+		expect_healthy(&s, m);
+		made++;
+	}
+	cr_assert_eq(status, 0);
+	cr_assert_gt(made, 1);
 	scene_fini(&s);
 }
 
