@@ -3,9 +3,9 @@
 /*
  * Which snapshots a policy keeps. Pure: it looks at times and verdicts only, all in UTC.
  *
- * Rules are asked newest first, over the good snapshots alone: a bad one takes no place from a good
- * one. A bad one newer than the oldest good one that is kept stays, since what it holds may be all
- * that is left of the latest documents; an older one goes.
+ * Rules are asked newest first, and of good and bad snapshots apart: a bad one takes no place from a
+ * good one. Bad ones have a place only while they are newer than some good one that is kept, and the
+ * newest of all stays when it is bad: it may hold all that is left of the latest documents.
  */
 
 #include "snap/private.h"
@@ -33,32 +33,46 @@ static bool is_good(const struct snap_decision *d)
 	return d->entry->m && snap_is_good(d->entry->m);
 }
 
+/* The snapshots that rules are asked of: the good ones, or the bad ones from @first on. */
+struct population {
+	struct snap_decision *all;
+	size_t first, count;
+	bool good;
+};
+
+static bool belongs(const struct population *p, size_t index)
+{
+	return index >= p->first && p->all[index].entry->m && is_good(&p->all[index]) == p->good;
+}
+
 /* ---- rules ---- */
 
-static void keep_young(struct snap_decision *all, size_t count, uint64_t days, int64_t now_ns)
+static void keep_young(const struct population *p, uint64_t days, int64_t now_ns)
 {
-	for (size_t i = 0; i < count; i++) {
-		const struct snap_manifest *m = all[i].entry->m;
+	for (size_t i = 0; i < p->count; i++) {
+		const struct snap_manifest *m = p->all[i].entry->m;
 		int64_t age;
 
-		if (!is_good(&all[i]))
+		if (!belongs(p, i))
 			continue;
 		if (__builtin_sub_overflow(now_ns, m->time_ns, &age) || age < 0)
 			age = 0;
 		if ((uint64_t)(age / DAY_NS) < days)
-			keep(&all[i], "younger than %" PRIu64 " day%s", days, days == 1 ? "" : "s");
+			keep(&p->all[i], "younger than %" PRIu64 " day%s", days,
+			     days == 1 ? "" : "s");
 	}
 }
 
-static void keep_last(struct snap_decision *all, size_t count, uint64_t last)
+static void keep_last(const struct population *p, uint64_t last)
 {
 	uint64_t kept = 0;
 
-	for (size_t i = count; i > 0 && kept < last; i--) {
-		if (!is_good(&all[i - 1]))
+	for (size_t i = p->count; i > 0 && kept < last; i--) {
+		if (!belongs(p, i - 1))
 			continue;
 		kept++;
-		keep(&all[i - 1], "one of the last %" PRIu64, last);
+		keep(&p->all[i - 1], "one of the last %" PRIu64 "%s", last,
+		     p->good ? "" : " bad ones");
 	}
 }
 
@@ -96,24 +110,33 @@ static void period_name(enum period period, int64_t time_ns, char out[32])
 	assert(len > 0);
 }
 
-static void keep_newest_of(struct snap_decision *all, size_t count, enum period period,
-			   uint64_t number)
+static void keep_newest_of(const struct population *p, enum period period, uint64_t number)
 {
 	char last[32] = "";
 	uint64_t kept = 0;
 
-	for (size_t i = count; i > 0 && kept < number; i--) {
+	for (size_t i = p->count; i > 0 && kept < number; i--) {
 		char name[32];
 
-		if (!is_good(&all[i - 1]))
+		if (!belongs(p, i - 1))
 			continue;
-		period_name(period, all[i - 1].entry->m->time_ns, name);
+		period_name(period, p->all[i - 1].entry->m->time_ns, name);
 		if (strcmp(name, last) == 0)
 			continue;
 		snprintf(last, sizeof(last), "%s", name);
 		kept++;
-		keep(&all[i - 1], "newest of %s", name);
+		keep(&p->all[i - 1], "newest%s of %s", p->good ? "" : " bad one", name);
 	}
+}
+
+static void ask_rules(const struct population *p, const struct snap_policy *policy, int64_t now_ns)
+{
+	keep_young(p, policy->days, now_ns);
+	keep_last(p, policy->last);
+	keep_newest_of(p, HOUR, policy->hourly);
+	keep_newest_of(p, DAY, policy->daily);
+	keep_newest_of(p, WEEK, policy->weekly);
+	keep_newest_of(p, MONTH, policy->monthly);
 }
 
 /* ---- what is kept whatever the rules say ---- */
@@ -131,18 +154,22 @@ static void keep_last_good(struct snap_decision *all, size_t count)
 		keep(&all[i], "none is good");
 }
 
-static void keep_bad_and_newer(struct snap_decision *all, size_t count)
+static void keep_unreadable(struct snap_decision *all, size_t count)
 {
-	bool is_older = true;
-
 	for (size_t i = 0; i < count; i++) {
 		if (!all[i].entry->m)
 			keep(&all[i], "its manifest cannot be read");
-		else if (is_good(&all[i]))
-			is_older &= !all[i].keep;
-		else if (!is_older)
-			keep(&all[i], "bad, and newer than good ones that are kept");
 	}
+}
+
+/* Behind the first good one that is kept. */
+static size_t first_place_for_bad(const struct snap_decision *all, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (all[i].keep && is_good(&all[i]))
+			return i + 1;
+	}
+	return count;
 }
 
 /* Older ones come first, and only older ones are needed: one pass from the newest on is enough. */
@@ -162,12 +189,14 @@ static void keep_needed(struct snap_decision *all, size_t count)
 
 static const char *why_removed(const struct snap_decision *d)
 {
-	return is_good(d) ? "no rule keeps it" : "bad, and older than every good one that is kept";
+	return is_good(d) ? "no rule keeps it" : "bad, and no rule keeps it among the bad ones";
 }
 
 int snap_plan_cleanup(const struct snap_list *list, const struct snap_policy *policy,
 		      int64_t now_ns, struct snap_decision **out, struct vs_err *err)
 {
+	struct population good = { .count = list->count, .good = true };
+	struct population bad = { .count = list->count };
 	struct snap_decision *all;
 
 	if (!policy->days && !policy->last && !policy->hourly && !policy->daily &&
@@ -177,14 +206,14 @@ int snap_plan_cleanup(const struct snap_list *list, const struct snap_policy *po
 	all = vs_alloc_array(list->count, sizeof(*all));
 	for (size_t i = 0; i < list->count; i++)
 		all[i].entry = &list->entries[i];
-	keep_young(all, list->count, policy->days, now_ns);
-	keep_last(all, list->count, policy->last);
-	keep_newest_of(all, list->count, HOUR, policy->hourly);
-	keep_newest_of(all, list->count, DAY, policy->daily);
-	keep_newest_of(all, list->count, WEEK, policy->weekly);
-	keep_newest_of(all, list->count, MONTH, policy->monthly);
+	good.all = bad.all = all;
+	ask_rules(&good, policy, now_ns);
 	keep_last_good(all, list->count);
-	keep_bad_and_newer(all, list->count);
+	bad.first = first_place_for_bad(all, list->count);
+	ask_rules(&bad, policy, now_ns);
+	if (list->count > 0)
+		keep(&all[list->count - 1], "the newest of all");
+	keep_unreadable(all, list->count);
 	keep_needed(all, list->count);
 	for (size_t i = 0; i < list->count; i++) {
 		if (!all[i].keep)

@@ -330,10 +330,11 @@ struct snap_decision {
 };
 
 /*
- * Which of @list a policy keeps: pure. The last good one stays whatever the policy says; bad ones
- * never count for a rule, so they push no good one out, and go when no rule would have kept a good
- * one in their place. What another kept one needs stays. An empty policy is VS_EUSAGE. @out becomes
- * an owned array of list->count, in the list's order.
+ * Which of @list a policy keeps: pure. The last good one stays whatever the policy says. Bad ones
+ * never count for a rule of good ones, so they push none out; among themselves the same rules are
+ * asked, as long as they are newer than a good one that is kept. The newest of all stays, and what
+ * another kept one needs. An empty policy is VS_EUSAGE. @out becomes an owned array of list->count,
+ * in the list's order.
  */
 must_check_ int snap_plan_cleanup(const struct snap_list *list, const struct snap_policy *policy,
 				  int64_t now_ns, struct snap_decision **out, struct vs_err *err);

@@ -115,8 +115,9 @@ Test(retain, bad_ones_push_no_good_one_out)
 		{ NOON - HOUR_NS, 'f', NULL },     { NOON - HOUR_NS / 2, 'd', NULL },
 	};
 
-	expect(rows, 6, (struct snap_policy){ .last = 1 }, "cdef");
-	expect(rows, 6, (struct snap_policy){ .last = 2 }, "bcdef");
+	expect(rows, 6, (struct snap_policy){ .last = 1 }, "cf");
+	expect(rows, 6, (struct snap_policy){ .last = 2 }, "bcef");
+	expect(rows, 6, (struct snap_policy){ .days = 1 }, "bcdef");
 	expect(rows, 3, (struct snap_policy){ .last = 1 }, "c");
 }
 
