@@ -314,7 +314,7 @@ static void keep_status(struct verifying *v, const struct verified *one)
 	if (!one->verdict.is_good[SNAP_CHECK_MANIFEST] ||
 	    snap_load(v->c->state_dirfd, one->id, &m, &err) < 0)
 		return;
-	if (!is_good && m->archives[0].is_sealed && !v->c->has_key)
+	if (m->is_older || (!is_good && m->archives[0].is_sealed && !v->c->has_key))
 		return;
 	if (m->status == (is_good ? SNAP_VERIFIED : SNAP_FAILED) ||
 	    (is_good && m->status == SNAP_RESTORED))

@@ -175,6 +175,8 @@ const char *snapshot_state_word(const struct snap_entry *e)
 {
 	if (!e->m)
 		return "unreadable";
+	if (e->m->is_older)
+		return "of the older tool";
 	if (e->m->status == SNAP_FAILED)
 		return "damaged";
 	if (e->m->drill.time_ns != 0 && !e->m->drill.is_good)

@@ -31,13 +31,13 @@ static int refuse_last_good(const struct snap_list *list, const char *id, struct
 	return 0;
 }
 
-static bool has_id(const struct snap_list *list, const char *id)
+static const struct snap_entry *find_id(const struct snap_list *list, const char *id)
 {
 	for (size_t i = 0; i < list->count; i++) {
 		if (strcmp(list->entries[i].id, id) == 0)
-			return true;
+			return &list->entries[i];
 	}
-	return false;
+	return NULL;
 }
 
 int snap_delete(int state_dirfd, const char *id, const struct snap_delete_request *req,
@@ -45,6 +45,7 @@ int snap_delete(int state_dirfd, const char *id, const struct snap_delete_reques
 {
 	cleanup_(snap_list_fini) struct snap_list list = { 0 };
 	cleanup_(buf_fini) struct buf who = { 0 };
+	const struct snap_entry *entry;
 	uint64_t removed = 0;
 	int r;
 
@@ -55,8 +56,12 @@ int snap_delete(int state_dirfd, const char *id, const struct snap_delete_reques
 		r = snap_list_load(&list, state_dirfd, err);
 	if (r < 0)
 		return r;
-	if (!has_id(&list, id))
+	entry = find_id(&list, id);
+	if (!entry)
 		return vs_fail(err, VS_ENOENT, "there is no snapshot %s", id);
+	if (entry->m && entry->m->is_older)
+		return vs_fail(err, VS_ENOTSUP,
+			       "%s was made by the older tool: remove it with that", id);
 	if (!req->force)
 		r = refuse_last_good(&list, id, err);
 	if (r == 0)

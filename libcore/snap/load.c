@@ -62,6 +62,10 @@ int snap_load_members(int state_dirfd, struct snap_manifest *m, struct vs_err *e
 	char name[SNAP_FILE_MAX];
 	int r;
 
+	if (m->is_older)
+		return vs_fail(err, VS_ENOTSUP,
+			       "%s was made by the older tool: it holds documents, not files",
+			       m->id);
 	if (m->members || m->directories)
 		return 0;
 	snap_members_name(m->id, name);

@@ -336,6 +336,8 @@ int snap_parse_manifest(struct slice text, const char *id, struct snap_manifest 
 	int r;
 
 	r = jr_parse(&doc, text, err);
+	if (r == 0 && snap_is_older_manifest(doc))
+		return snap_parse_older(doc, id, out, err);
 	if (r == 0)
 		r = check_kind(doc, err);
 	if (r == 0)

@@ -75,7 +75,9 @@ bool snap_is_good(const struct snap_manifest *m)
 
 	if (m->status == SNAP_FAILED || (m->drill.time_ns != 0 && !m->drill.is_good))
 		return false;
-	/* What was not checked is not known to be bad; the older tool checked nothing. */
+	if (m->is_older)
+		return false;
+	/* What was not checked is not known to be bad. */
 	if (!h->verdict)
 		return true;
 	return h->errors == 0 && strcmp(h->verdict, "corrupt") != 0 &&

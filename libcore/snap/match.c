@@ -42,7 +42,7 @@ int making_find_parent(struct making *mk, struct vs_err *err)
 		struct snap_manifest *m = list.entries[i - 1].m;
 		struct vs_err why = { 0 };
 
-		if (!m || m->status == SNAP_FAILED ||
+		if (!m || m->is_older || m->status == SNAP_FAILED ||
 		    strcmp(m->store_kind, mk->m->store_kind) != 0 ||
 		    strcmp(m->store_path, mk->m->store_path) != 0)
 			continue;

@@ -145,7 +145,25 @@ must_check_ int snap_reader_next(struct snap_reader *reader, struct snap_tar_ent
 /* The next bytes of the member; len 0 at its end. */
 must_check_ int snap_reader_data(struct snap_reader *reader, struct slice *out, struct vs_err *err);
 
+/* ---- older.c ---- */
+
+bool snap_is_older_manifest(const struct jr *doc);
+must_check_ int snap_parse_older(const struct jr *doc, const char *id, struct snap_manifest **out,
+				 struct vs_err *err);
+
+/* The checks behind the first, for a snapshot of the older tool. */
+must_check_ int snap_verify_older(const struct snap_access *access, struct snap_manifest *m,
+				  struct snap_verdict *out, struct vs_err *err);
+
 /* ---- verify.c ---- */
+
+/* A check was made: @r and @err say with what result. Only lack of memory is not a result. */
+must_check_ int snap_conclude(struct snap_verdict *v, enum snap_check check, int r,
+			      struct vs_err *err);
+
+/* SHA-256 of a whole file. */
+must_check_ int snap_digest_file(int dirfd, const char *name, struct digest *out,
+				 struct vs_err *err);
 
 /*
  * The next member of archive @archive of @m that the list wants from it. What the list does not

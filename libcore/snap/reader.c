@@ -347,7 +347,13 @@ static int check_entry(struct snap_reader *r, struct archive_entry *e, struct vs
 int snap_reader_next(struct snap_reader *reader, struct snap_tar_entry *out, struct vs_err *err)
 {
 	struct archive_entry *e = NULL;
-	int status = archive_read_next_header(reader->tar, &e);
+	int status;
+
+	/* Others write entries for directories. Those of ours have none, and nothing is made of them. */
+	do {
+		status = archive_read_next_header(reader->tar, &e);
+	} while (status == ARCHIVE_OK && reader->is_foreign &&
+		 archive_entry_filetype(e) == AE_IFDIR);
 
 	if (status == ARCHIVE_EOF)
 		return 0;

@@ -42,7 +42,8 @@ struct population {
 
 static bool belongs(const struct population *p, size_t index)
 {
-	return index >= p->first && p->all[index].entry->m && is_good(&p->all[index]) == p->good;
+	return index >= p->first && p->all[index].entry->m && !p->all[index].entry->m->is_older &&
+	       is_good(&p->all[index]) == p->good;
 }
 
 /* ---- rules ---- */
@@ -159,6 +160,8 @@ static void keep_unreadable(struct snap_decision *all, size_t count)
 	for (size_t i = 0; i < count; i++) {
 		if (!all[i].entry->m)
 			keep(&all[i], "its manifest cannot be read");
+		else if (all[i].entry->m->is_older)
+			keep(&all[i], "the older tool made it");
 	}
 }
 

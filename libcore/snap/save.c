@@ -18,6 +18,8 @@ int snap_save_manifest(int manifests_dirfd, const struct snap_manifest *m, struc
 	cleanup_(buf_fini) struct buf text = { 0 };
 	char name[SNAP_FILE_MAX];
 
+	if (m->is_older)
+		return vs_fail(err, VS_ENOTSUP, "%s was made by the older tool", m->id);
 	snap_format_manifest(m, &text);
 	snap_manifest_name(m->id, name);
 	return file_replace_at(manifests_dirfd, name, 0600, buf_slice(&text), err);

@@ -121,6 +121,7 @@ struct snap_manifest {
 	char *id;
 	int64_t time_ns;
 	char *tool_version;
+	bool is_older;    /* the older tool made it: documents in JSON, no list, see older.c */
 	char *store_kind; /* as store_kind_name() */
 	char *store_path; /* absolute */
 	char *parent;     /* the snapshot that this one built on; NULL: it stands alone */

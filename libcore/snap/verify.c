@@ -39,7 +39,7 @@ bool snap_verdict_is_good(const struct snap_verdict *v)
 }
 
 /* A check was made: @r and @err say with what result. Only lack of memory is not a result. */
-static int conclude(struct snap_verdict *v, enum snap_check check, int r, struct vs_err *err)
+int snap_conclude(struct snap_verdict *v, enum snap_check check, int r, struct vs_err *err)
 {
 	if (r == VS_ENOMEM)
 		return r;
@@ -56,8 +56,9 @@ static int load_whole(int state_dirfd, const char *id, struct snap_manifest **ou
 {
 	int r = snap_load(state_dirfd, id, out, err);
 
-	if (r == 0)
-		r = snap_load_members(state_dirfd, *out, err);
+	if (r < 0 || (*out)->is_older)
+		return r;
+	r = snap_load_members(state_dirfd, *out, err);
 	return r == 0 ? snap_check_sums(*out, err) : r;
 }
 
@@ -87,7 +88,7 @@ static int look_at_archives(int snapshots_dirfd, const struct snap_manifest *m, 
 	return wrong.len > 0 ? vs_fail(err, VS_EFORMAT, "%s", buf_cstr(&wrong)) : 0;
 }
 
-static int digest_file(int dirfd, const char *name, struct digest *out, struct vs_err *err)
+int snap_digest_file(int dirfd, const char *name, struct digest *out, struct vs_err *err)
 {
 	cleanup_(file_closep) int fd =
 		openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
@@ -126,7 +127,7 @@ static void digest_one(void *ctx, unsigned worker, size_t index)
 	int r;
 
 	(void)worker;
-	r = digest_file(d->snapshots_dirfd, a->file, &actual, &d->errors[index]);
+	r = snap_digest_file(d->snapshots_dirfd, a->file, &actual, &d->errors[index]);
 	if (r == 0 && memcmp(&actual, &a->digest, sizeof(actual)) != 0)
 		r = vs_fail(&d->errors[index], VS_EFORMAT,
 			    "its SHA-256 is not the one in the manifest");
@@ -261,21 +262,23 @@ int snap_verify(const struct snap_access *access, const char *id, struct snap_ve
 	r = load_whole(access->state_dirfd, id, &m, err);
 	if (r == VS_EUSAGE || (r == VS_ENOENT && !m))
 		return r;
-	r = conclude(out, SNAP_CHECK_MANIFEST, r, err);
+	r = snap_conclude(out, SNAP_CHECK_MANIFEST, r, err);
 	if (r < 0 || !out->is_good[SNAP_CHECK_MANIFEST])
 		return r;
+	if (m->is_older)
+		return snap_verify_older(access, m, out, err);
 	out->archives = m->archive_count;
 	out->members = m->member_count;
 	r = snap_place_open(access->state_dirfd, false, &place, err);
 	if (r < 0)
 		return r;
 	r = look_at_archives(place.snapshots, m, err);
-	r = conclude(out, SNAP_CHECK_ARCHIVE, r, err);
+	r = snap_conclude(out, SNAP_CHECK_ARCHIVE, r, err);
 	if (r == 0)
-		r = conclude(out, SNAP_CHECK_CHECKSUM, check_digests(place.snapshots, m, pool, err),
-			     err);
+		r = snap_conclude(out, SNAP_CHECK_CHECKSUM,
+				  check_digests(place.snapshots, m, pool, err), err);
 	if (r == 0)
-		r = conclude(
+		r = snap_conclude(
 			out, SNAP_CHECK_READABLE,
 			snap_read_back(access, place.snapshots, m, m->archive_count, pool, err),
 			err);

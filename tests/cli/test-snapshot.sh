@@ -228,6 +228,27 @@ newer_and_foreign_manifests() {
         runs 0 snapshot list "$store" && out_has unreadable && runs 8 snapshot show "$store" two
 }
 
+# What the older tool leaves: the archive beside the manifests' directory.
+the_older_tools() {
+    local dir=$scratch/older sum
+    fresh && runs 0 snapshot create --name one "$store" && rm -rf "$dir" && mkdir -p "$dir/snapshot_20250102_030405" || return
+    echo '{"notes":{"batch_000000":[{"id":"a","text":"b","embedding":[],"metadata":null}]}}' >"$dir/snapshot_20250102_030405/collections.json"
+    echo '{"collections_count":1,"total_chunks":1}' >"$dir/snapshot_20250102_030405/metadata.json"
+    tar -C "$dir" -czf "$state/snapshot_20250102_030405.tar.gz" snapshot_20250102_030405 || return
+    sum=$(sha256sum <"$state/snapshot_20250102_030405.tar.gz" | cut -d ' ' -f 1)
+    jq -nc --arg sum "$sum" '{snapshot_id: "snapshot_20250102_030405", timestamp: "2025-01-02T03:04:05.678", chromadb_url: "http://localhost:8000",
+        total_chunks: 1, total_collections: 1, checksum_sha256: $sum, status: "created", compression_ratio: 70.5}' \
+        >"$state/manifests/snapshot_20250102_030405.json"
+    json snapshot 0 snapshot list "$store" && jq_is '.snapshots[1] | .state == "of the older tool" and .documents == 1 and .time == "2025-01-02T03:04:05Z"' &&
+        runs 0 snapshot verify "$store" && runs 8 snapshot drill "$store" snapshot_20250102_030405 && err_has "older tool" &&
+        runs 8 snapshot delete "$store" snapshot_20250102_030405 &&
+        json snapshot 0 snapshot cleanup --keep-last 1 "$store" && jq_is '.removed == 0' &&
+        printf x >>"$state/snapshot_20250102_030405.tar.gz" && json snapshot 4 snapshot verify "$store" snapshot_20250102_030405 &&
+        jq_is '[.checks[] | select(.result == "bad")][0].check == "checksum"' &&
+        rm "$state/snapshot_20250102_030405.tar.gz" && json snapshot 4 snapshot verify "$store" snapshot_20250102_030405 &&
+        jq_is '[.checks[] | select(.result == "bad")][0].check == "archive"'
+}
+
 # ---- retention ----
 
 cleanup_needs_a_rule() {
@@ -314,6 +335,7 @@ check "a corrupt store is marked" corrupt_store_is_marked
 check "each of the four checks fails by itself" four_checks
 check "hostile archives" hostile_archives
 check "manifests of a newer version and of nobody" newer_and_foreign_manifests
+check "snapshots of the older tool" the_older_tools
 check "cleanup needs a rule" cleanup_needs_a_rule
 check "cleanup keeps the last good one" cleanup_keeps_the_last_good_one
 check "cleanup orphans nothing" cleanup_orphans_nothing

@@ -91,7 +91,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	(void)!snap_unpack_all(slice_of(data, size), (uint64_t)16 << 20, &unpacked, &err);
 	seal(slice_of(data, len), &sealed);
 	m = parse(buf_slice(&sealed));
-	if (!m)
+	if (!m || m->is_older)
 		return 0;
 	check_manifest(m);
 	if (middle)
