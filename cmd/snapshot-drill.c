@@ -149,6 +149,7 @@ static int restore_and_judge(struct drill *d, struct vs_err *err)
 
 static void tell(struct drill *d, const struct snap_drill *result)
 {
+	cleanup_(buf_fini) struct buf message = { 0 };
 	struct emit *e = &d->c->app->emit;
 
 	emit_document(e, d->c->app->command_words);
@@ -162,15 +163,16 @@ static void tell(struct drill *d, const struct snap_drill *result)
 	emit_json_str(e, "message", result->message);
 	emit_document_end(e);
 	if (!result->is_good) {
-		emit_line(e, "failed: %s: %s", d->m->id, result->message);
-		emit_line(e, "next: vsctl snapshot verify %s %s", d->c->store_path, d->m->id);
+		text_escape(&message, slice_str(result->message));
+		emit_line(e, "failed: %s: %s", d->m->id, buf_cstr(&message));
+		snapshot_next(d->c, "vsctl snapshot verify STORE", d->m->id);
 	} else if (!d->c->app->common.quiet) {
 		emit_line(e,
 			  "good: %s was restored and verified in %.2f s (%" PRIu64
 			  " documents, %" PRIu64 " files; the store is %s)",
 			  d->m->id, (double)result->duration_ms / 1000, d->m->documents,
 			  d->m->member_count_total, d->health.verdict);
-		emit_line(e, "next: vsctl snapshot list %s", d->c->store_path);
+		snapshot_next(d->c, "vsctl snapshot list STORE", NULL);
 	}
 }
 

@@ -75,7 +75,10 @@ must_check_ int snapshot_health(struct snapshot_cmd *c, const struct store *stor
 				struct vs_err *err);
 void snapshot_health_fini(struct snap_health *h);
 
-/* "good", "bad" and why, in a few words. */
+/* The last line: @text with STORE in it, and @id (NULL: none) behind. Names need no quotes. */
+void snapshot_next(struct snapshot_cmd *c, const char *text, const char *id);
+
+/* "good", "damaged" and so on, in a few words. */
 const char *snapshot_state_word(const struct snap_entry *e);
 
 extern const struct command cmd_snapshot_list, cmd_snapshot_show, cmd_snapshot_verify,
