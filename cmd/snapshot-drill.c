@@ -140,7 +140,6 @@ static int restore_and_judge(struct drill *d, struct vs_err *err)
 		r = snap_load_members(d->c->state_dirfd, d->m, err);
 	if (r < 0)
 		return r;
-	progress.part_items = d->m->member_count;
 	progress_begin(d->c->app, &progress, "file");
 	r = snap_extract(&access, d->m, NULL, NULL, fd, err);
 	progress_end();

@@ -120,6 +120,9 @@ int snapshot_open_locked(struct snapshot_cmd *c, struct app *app, const struct s
 	} else {
 		status = prepare(c, app, opts, store_path);
 		r = status >= 0 ? 0 : store_open(&c->store, store_path, 0, &err);
+		/* Before anything is made beside it. */
+		if (r == 0 && status < 0)
+			r = snap_check_kind(c->store->kind, &err);
 		if (r == 0 && status < 0)
 			r = open_state(c, &err);
 	}

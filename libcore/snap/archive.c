@@ -98,8 +98,7 @@ static void make_piece(struct writing *w, unsigned worker, struct piece *p)
 		if (!w->mk->items[i].must_read)
 			continue;
 		p->result = add_item(w->mk, p, &w->mk->items[i]);
-		if (w->mk->req->progress)
-			atomic_fetch_add(&w->mk->req->progress->items, 1);
+		snap_progress_step(w->mk->req->progress);
 	}
 	if (p->result == 0)
 		p->result = pack_raw(w->packers[worker], p);

@@ -284,6 +284,15 @@ static int read_for_group(void *ctx, const struct snap_member *member, struct bu
 
 /* ---- the whole ---- */
 
+static uint64_t count_to_read(const struct making *mk)
+{
+	uint64_t count = 0;
+
+	for (size_t i = 0; i < mk->listing.file_count; i++)
+		count += mk->items[i].must_read;
+	return count;
+}
+
 static int read_until_stable(struct making *mk, struct vs_err *err)
 {
 	int r = 0;
@@ -292,10 +301,10 @@ static int read_until_stable(struct making *mk, struct vs_err *err)
 		r = prepare_items(mk, err);
 		if (r == 0 && round == 0)
 			r = check_space(mk, err);
-		if (r == 0 && mk->req->progress)
-			mk->req->progress->part_items = mk->listing.file_count;
-		if (r == 0)
+		if (r == 0) {
+			snap_progress_begin(mk->req->progress, count_to_read(mk));
 			r = making_write_archive(mk, err);
+		}
 		if (r == 0)
 			r = is_as_read(mk, &mk->m->is_stable, err);
 	}
@@ -345,6 +354,13 @@ static int make(struct making *mk, struct vs_err *err)
 	if (r == 0)
 		r = snap_publish(&mk->place, mk->m, mk->part, err);
 	return r;
+}
+
+int snap_check_kind(enum store_kind kind, struct vs_err *err)
+{
+	const struct snap_backend *backend;
+
+	return snap_backend_for(kind, &backend, err);
 }
 
 int snap_create(int state_dirfd, const struct store *store, const struct snap_create_request *req,

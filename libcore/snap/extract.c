@@ -149,8 +149,7 @@ static int read_one(struct extraction *x, uint32_t archive, struct vs_err *err)
 		r = write_member(x, reader, member, err);
 		if (r < 0)
 			break;
-		if (x->access->progress)
-			atomic_fetch_add(&x->access->progress->items, 1);
+		snap_progress_step(x->access->progress);
 	}
 	return r < 0 ? vs_err_in(err, "%s/%s", SNAP_DIR, x->m->archives[archive].file) : 0;
 }
@@ -184,14 +183,18 @@ int snap_extract(const struct snap_access *access, const struct snap_manifest *m
 		.to = dirfd,
 		.fd = -1,
 	};
+	uint64_t count = 0;
 	int r;
 
 	x.is_wanted = vs_alloc_array(m->member_count, 1);
 	x.seen = vs_alloc_array(m->member_count, 1);
 	x.digest = digest_ctx_new();
 	x.pool = pool_new(VS_MAX(access->jobs, 1));
-	for (size_t i = 0; i < m->member_count; i++)
+	for (size_t i = 0; i < m->member_count; i++) {
 		x.is_wanted[i] = !wanted || wanted(ctx, &m->members[i]);
+		count += x.is_wanted[i];
+	}
+	snap_progress_begin(access->progress, count);
 	r = open_all(&x, err);
 	if (r == 0)
 		r = make_directories(&x, !wanted, err);

@@ -15,6 +15,25 @@
 /* Longest name of a file of ours: an id with the longest ending and a temporary one's dots. */
 #define SNAP_FILE_MAX 200
 
+/* ---- how far it is; @p may be NULL ---- */
+
+static inline void snap_progress_begin(struct vs_progress *p, uint64_t files)
+{
+	if (!p)
+		return;
+	p->part_items_done = 0;
+	p->part_items = files;
+	p->parts = 1;
+}
+
+static inline void snap_progress_step(struct vs_progress *p)
+{
+	if (!p)
+		return;
+	atomic_fetch_add(&p->items, 1);
+	atomic_fetch_add(&p->part_items_done, 1);
+}
+
 /* ---- place.c ---- */
 
 /* The three directories, open; -1 where one is not there. */

@@ -211,6 +211,9 @@ const struct snap_manifest *snap_list_newest_good(const struct snap_list *list);
 
 /* ---- making one (create.c) ---- */
 
+/* 0 when snapshots can be made of stores of this kind, else VS_ENOTSUP. */
+must_check_ int snap_check_kind(enum store_kind kind, struct vs_err *err);
+
 #define SNAP_CHAIN_MAX 8
 
 struct snap_create_request {

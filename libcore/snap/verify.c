@@ -228,8 +228,7 @@ static int read_archive(const struct snap_access *access, int snapshots_dirfd,
 		r = snap_read_member(reader, member, ctx, NULL, NULL, err);
 		if (r < 0)
 			break;
-		if (access->progress)
-			atomic_fetch_add(&access->progress->items, 1);
+		snap_progress_step(access->progress);
 	}
 	return r < 0 ? vs_err_in(err, "%s/%s", SNAP_DIR, m->archives[index].file) : 0;
 }
@@ -241,6 +240,7 @@ int snap_read_back(const struct snap_access *access, int snapshots_dirfd,
 	cleanup_(vs_freep) unsigned char *seen = vs_alloc_array(m->member_count + 1, 1);
 	int r = 0;
 
+	snap_progress_begin(access->progress, m->member_count);
 	for (size_t i = 0; r == 0 && i < archives; i++)
 		r = read_archive(access, snapshots_dirfd, m, (uint32_t)i, pool, seen, err);
 	for (size_t i = 0; r == 0 && i < m->member_count; i++) {
