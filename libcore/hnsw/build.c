@@ -283,15 +283,13 @@ static void locked_link_back(struct hnsw_graph *g, struct hnsw_select *s, uint32
 		hnsw_unlock(&g->locks, from);
 }
 
-/* Link @id on @level with the best of what the walk found; returns the nearest. */
+/* Give @id links to the best of what the walk on @level found; returns the nearest. */
 static struct hnsw_hit link_level(struct hnsw_graph *g, unsigned worker, uint32_t id,
 				  uint32_t level, struct hnsw_hit at)
 {
 	struct hnsw_searcher *w = g->searchers[worker];
 	struct hnsw_select *s = &g->selects[worker];
 	bool has_locks = g->threads > 1;
-	uint32_t *mine = w->links;
-	uint32_t count;
 
 	hnsw_walk(w, hnsw_vector(&g->index, id), at, level, g->build_ef, true);
 	s->count = 0;
@@ -300,38 +298,56 @@ static struct hnsw_hit link_level(struct hnsw_graph *g, unsigned worker, uint32_
 			hnsw_heap_push(s->candidates, &s->count, w->best[i]);
 	if (s->count == 0)
 		return at;
+	at = s->candidates[0];
+	for (size_t i = 1; i < s->count; i++)
+		if (hnsw_is_farther(at, s->candidates[i]))
+			at = s->candidates[i];
 	choose(g, s, (uint32_t)g->index.header.max_m, true);
-	at = w->best[0];
-	for (size_t i = 0; i < w->best_count; i++)
-		if (w->best[i].id != id && hnsw_is_farther(at, w->best[i]))
-			at = w->best[i];
-	count = s->chosen_count;
-	memcpy(mine, s->chosen, count * sizeof(*mine));
 	if (has_locks)
 		hnsw_lock(&g->locks, id);
-	hnsw_set_links(g, id, level, mine, count);
+	hnsw_set_links(g, id, level, s->chosen, s->chosen_count);
 	if (has_locks)
 		hnsw_unlock(&g->locks, id);
-	for (uint32_t i = 0; i < count; i++)
-		locked_link_back(g, s, mine[i], id, level);
 	return at;
 }
 
+/* Link all that @id links to on @level back to it: from now on it is found there. */
+static void publish_level(struct hnsw_graph *g, unsigned worker, uint32_t id, uint32_t level)
+{
+	uint32_t *mine = g->searchers[worker]->links;
+	bool has_locks = g->threads > 1;
+	struct hnsw_links links;
+
+	if (has_locks)
+		hnsw_lock(&g->locks, id);
+	links = hnsw_links(&g->index, id, level);
+	for (uint32_t i = 0; i < links.count; i++)
+		mine[i] = hnsw_link(&links, i);
+	if (has_locks)
+		hnsw_unlock(&g->locks, id);
+	for (uint32_t i = 0; i < links.count; i++)
+		locked_link_back(g, &g->selects[worker], mine[i], id, level);
+}
+
+/*
+ * Links are published from below: who finds the element on an upper level goes on from it downwards,
+ * and would be stuck where it is not linked yet.
+ */
 void hnsw_graph_insert(struct hnsw_graph *g, unsigned worker, uint32_t id, uint32_t bottom)
 {
 	struct hnsw_searcher *w = g->searchers[worker];
 	uint32_t entry = g->index.header.entry;
 	uint32_t levels = hnsw_levels(&g->index, id);
 	uint32_t highest = hnsw_levels(&g->index, entry);
+	uint32_t top = VS_MIN(levels, highest);
 	const float *vector = hnsw_vector(&g->index, id);
 	struct hnsw_hit at = { hnsw_to(w, vector, entry), entry };
 
 	at = hnsw_descend(w, vector, at, highest, levels);
-	for (uint32_t level = VS_MIN(levels, highest);; level--) {
-		at = link_level(g, worker, id, level, at);
-		if (level == bottom)
-			break;
-	}
+	for (uint32_t level = top + 1; level > bottom; level--)
+		at = link_level(g, worker, id, level - 1, at);
+	for (uint32_t level = bottom; level <= top; level++)
+		publish_level(g, worker, id, level);
 }
 
 /* ---- all of it ---- */

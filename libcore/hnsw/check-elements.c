@@ -9,7 +9,6 @@ struct elements {
 	struct hnsw_labels labels;
 	uint32_t *stamp; /* owned; the list that linked to the element last */
 	uint32_t list;   /* number of the list under the check */
-	uint32_t *linked;
 };
 
 static void elements_fini(struct elements *e)
@@ -43,7 +42,7 @@ static int check_link(struct elements *e, struct hnsw_finding f, uint32_t to)
 		return report(e, f, HNSW_LINK_DUPLICATE);
 	e->stamp[to] = e->list;
 	if (f.level == 0) {
-		e->linked[to]++;
+		e->c->linked[to]++;
 		return 0;
 	}
 	if (to < x->links_count && hnsw_levels(x, to) < f.level)
@@ -195,13 +194,12 @@ static int check_values(struct elements *e, uint32_t id)
 	return check_length(e, id, f.value);
 }
 
-int hnsw_check_elements(struct hnsw_checker *c, uint32_t *linked)
+int hnsw_check_elements(struct hnsw_checker *c)
 {
 	const struct hnsw_index *x = c->index;
 	cleanup_(elements_fini) struct elements e = {
 		.c = c,
 		.stamp = vs_try_alloc((size_t)x->count + 1, sizeof(*e.stamp)),
-		.linked = linked,
 	};
 	int r = 0;
 

@@ -80,7 +80,7 @@ static int report_unreached(struct hnsw_checker *c, const uint64_t *bits)
 	return r;
 }
 
-int hnsw_check_graph(struct hnsw_checker *c, const uint32_t *linked)
+int hnsw_check_graph(struct hnsw_checker *c)
 {
 	const struct hnsw_index *x = c->index;
 	cleanup_(vs_freep) uint64_t *bits = vs_try_alloc((size_t)x->count / 64 + 1, sizeof(*bits));
@@ -90,8 +90,8 @@ int hnsw_check_graph(struct hnsw_checker *c, const uint32_t *linked)
 	if (bits == NULL || queue == NULL)
 		return vs_fail(c->err, VS_ENOMEM, "no memory to follow %u elements", x->count);
 	for (uint32_t id = 0; id < x->count; id++) {
-		c->stats->in_max = VS_MAX(c->stats->in_max, linked[id]);
-		c->stats->no_in += linked[id] == 0;
+		c->stats->in_max = VS_MAX(c->stats->in_max, c->linked[id]);
+		c->stats->no_in += c->linked[id] == 0;
 	}
 	r = check_top(c);
 	/* Without an entry point nothing can be said to be cut off from it. */

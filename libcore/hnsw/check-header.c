@@ -235,8 +235,12 @@ static int check_inside(struct hnsw_checker *c)
 
 	if (linked == NULL)
 		return vs_fail(c->err, VS_ENOMEM, "no memory to check %zu elements", count);
-	r = hnsw_check_elements(c, linked);
-	return r == 0 ? hnsw_check_graph(c, linked) : r;
+	c->linked = linked;
+	r = hnsw_check_elements(c);
+	if (r == 0)
+		r = hnsw_check_graph(c);
+	c->linked = NULL;
+	return r;
 }
 
 static void begin(struct hnsw_checker *c)
@@ -248,7 +252,7 @@ int hnsw_check(const struct hnsw_files *files, const struct hnsw_check_request *
 	       struct hnsw_stats *stats, struct vs_err *err)
 {
 	cleanup_(hnsw_index_fini) struct hnsw_index x = { 0 };
-	struct hnsw_checker c = { request, stats, err, NULL };
+	struct hnsw_checker c = { .request = request, .stats = stats, .err = err };
 	const struct slice *header = &files->file[HNSW_HEADER];
 	struct hnsw_fault fault;
 	struct hnsw_header h;
@@ -280,7 +284,12 @@ int hnsw_check(const struct hnsw_files *files, const struct hnsw_check_request *
 int hnsw_check_index(const struct hnsw_index *index, const struct hnsw_check_request *request,
 		     struct hnsw_stats *stats, struct vs_err *err)
 {
-	struct hnsw_checker c = { request, stats, err, index };
+	struct hnsw_checker c = {
+		.request = request,
+		.stats = stats,
+		.err = err,
+		.index = index,
+	};
 	int r;
 
 	begin(&c);

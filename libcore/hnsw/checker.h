@@ -10,6 +10,7 @@ struct hnsw_checker {
 	struct hnsw_stats *stats;
 	struct vs_err *err;
 	const struct hnsw_index *index; /* NULL while the header is judged */
+	uint32_t *linked; /* links on level 0 to each element; filled by the check of elements */
 };
 
 /* Hand over a finding; 0 or the callback's negative status. */
@@ -18,8 +19,8 @@ int hnsw_report(struct hnsw_checker *c, const struct hnsw_finding *f);
 /* The fields of the header against each other. */
 int hnsw_check_header(struct hnsw_checker *c, const struct hnsw_header *h);
 
-/* Each element by itself: flags, links, label, values. Fills @linked, links to each element. */
-int hnsw_check_elements(struct hnsw_checker *c, uint32_t *linked);
+/* Each element by itself: flags, links, label, values. */
+int hnsw_check_elements(struct hnsw_checker *c);
 
 /* What leads where: entry point, levels, reachability. */
-int hnsw_check_graph(struct hnsw_checker *c, const uint32_t *linked);
+int hnsw_check_graph(struct hnsw_checker *c);

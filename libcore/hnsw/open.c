@@ -26,7 +26,7 @@ int hnsw_take_sizes(const struct hnsw_header *h, struct hnsw_index *x, struct hn
 	if (h->max_m < 1 || h->max_m > HNSW_M_MAX)
 		return hnsw_refuse(fault, HNSW_HEADER, HNSW_AT_MAX_M,
 				   "%" PRIu64 " links on upper levels", h->max_m);
-	if (h->max_m0 < 1 || h->max_m0 > 2 * HNSW_M_MAX)
+	if (h->max_m0 < 1 || h->max_m0 > UINT64_C(2) * HNSW_M_MAX)
 		return hnsw_refuse(fault, HNSW_HEADER, HNSW_AT_MAX_M0,
 				   "%" PRIu64 " links on level 0", h->max_m0);
 	if (h->vector_offset != 4 + 4 * h->max_m0)

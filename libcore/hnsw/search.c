@@ -120,27 +120,31 @@ void hnsw_walk(struct hnsw_searcher *s, const float *query, struct hnsw_hit at, 
 	}
 }
 
+/* Go to the nearest of the links; false where none is nearer. */
+static bool step_nearer(struct hnsw_searcher *s, const float *query, uint32_t level,
+			struct hnsw_hit *at)
+{
+	uint32_t count = read_links(s, at->id, level);
+	bool is_nearer = false;
+
+	for (uint32_t i = 0; i < count; i++) {
+		float distance = hnsw_to(s, query, s->links[i]);
+
+		if (distance < at->distance) {
+			*at = (struct hnsw_hit){ distance, s->links[i] };
+			is_nearer = true;
+		}
+	}
+	return is_nearer;
+}
+
 struct hnsw_hit hnsw_descend(struct hnsw_searcher *s, const float *query, struct hnsw_hit at,
 			     uint32_t level, uint32_t to)
 {
-	for (; level > to; level--) {
-		bool is_nearer = true;
-
-		/* Each round ends nearer or is the last, so this ends. */
-		while (is_nearer) {
-			uint32_t count = read_links(s, at.id, level);
-
-			is_nearer = false;
-			for (uint32_t i = 0; i < count; i++) {
-				float distance = hnsw_to(s, query, s->links[i]);
-
-				if (distance < at.distance) {
-					at = (struct hnsw_hit){ distance, s->links[i] };
-					is_nearer = true;
-				}
-			}
-		}
-	}
+	/* Each step is nearer or the last on its level, so this ends. */
+	for (; level > to; level--)
+		while (step_nearer(s, query, level, &at))
+			;
 	return at;
 }
 
