@@ -85,10 +85,18 @@ static int make_plan(struct change *c, const char *const *only, struct vs_err *e
 static int save_plan(struct change *c, const char *path, struct vs_err *err)
 {
 	cleanup_(buf_fini) struct buf text = { 0 };
+	cleanup_(file_closep) int dirfd = -1;
+	const char *slash = strrchr(path, '/');
+	cleanup_(vs_freep) char *dir = NULL;
 	int r;
 
+	/* A file is replaced by its name in its own directory. */
+	if (slash)
+		dir = vs_strndup(slice_of(path, (size_t)(slash - path) + 1));
 	plan_format(&c->plan, session_store_path(c->session), &text);
-	r = file_replace_at(AT_FDCWD, path, 0600, buf_slice(&text), err);
+	r = file_open_dir(AT_FDCWD, dir ? dir : ".", FILE_FOLLOW, &dirfd, err);
+	if (r == 0)
+		r = file_replace_at(dirfd, slash ? slash + 1 : path, 0600, buf_slice(&text), err);
 	return r < 0 ? vs_err_in(err, "%s", path) : 0;
 }
 

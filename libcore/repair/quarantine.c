@@ -184,22 +184,52 @@ static int write_file(struct sidecar *s, int dirfd, const struct quarantine_file
 /* ---- whole collections ---- */
 
 struct collect {
-	struct sidecar *s;
-	int dirfd;
-	const char *name;
+	char **names;
+	size_t count, cap;
 };
+
+static void collect_fini(struct collect *c)
+{
+	for (size_t i = 0; i < c->count; i++)
+		free(c->names[i]);
+	free(c->names);
+}
 
 static int list_file(void *ctx, const char *name, enum file_type type, struct vs_err *err)
 {
 	struct collect *c = ctx;
-	struct slice text = slice_str(name);
-	struct quarantine_file file = { .name = name };
 
+	(void)err;
 	if (type == FILE_DIRECTORY)
 		return 0;
-	file.is_document = strncmp(name, "00000000.", 9) != 0 &&
-			   (slice_ends_with(text, ".gob") || slice_ends_with(text, ".gob.gz"));
-	return write_file(c->s, c->dirfd, &file, err);
+	c->names = vs_grow(c->names, &c->cap, c->count + 1, sizeof(*c->names));
+	c->names[c->count++] = vs_strdup(name);
+	return 0;
+}
+
+static int by_text(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* All files in the order of their names: the same store gives the same sidecar. */
+static int write_all(struct sidecar *s, int dirfd, struct vs_err *err)
+{
+	cleanup_(collect_fini) struct collect c = { 0 };
+	int r = file_list(dirfd, list_file, &c, err);
+
+	if (c.count > 0)
+		qsort(c.names, c.count, sizeof(*c.names), by_text);
+	for (size_t i = 0; r == 0 && i < c.count; i++) {
+		struct slice text = slice_str(c.names[i]);
+		struct quarantine_file file = { .name = c.names[i] };
+
+		file.is_document =
+			strncmp(file.name, "00000000.", 9) != 0 &&
+			(slice_ends_with(text, ".gob") || slice_ends_with(text, ".gob.gz"));
+		r = write_file(s, dirfd, &file, err);
+	}
+	return r;
 }
 
 static int plan_whole(struct plan *plan, const struct store *store,
@@ -207,16 +237,13 @@ static int plan_whole(struct plan *plan, const struct store *store,
 		      struct vs_err *err)
 {
 	cleanup_(file_closep) int dirfd = -1;
-	struct collect c = { .s = s };
 	struct action *a;
 	struct buf detail = { 0 };
 	int r;
 
 	r = file_open_dir(store->dirfd, req->collection, FILE_NO_FOLLOW, &dirfd, err);
-	if (r == 0) {
-		c.dirfd = dirfd;
-		r = file_list(dirfd, list_file, &c, err);
-	}
+	if (r == 0)
+		r = write_all(s, dirfd, err);
 	if (r < 0)
 		return r;
 	a = plan_add(plan, STEP_MOVE, "quarantine-collection", req->collection, item);

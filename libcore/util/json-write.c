@@ -192,12 +192,20 @@ void jw_bool_field(struct jw *j, const char *key, bool value)
 
 void jw_bytes_field(struct jw *j, const char *key, struct slice bytes)
 {
+	cleanup_(buf_fini) struct buf text = { 0 };
 	char hex_key[64];
 	struct buf hex = { 0 };
 
+	/* Our own reader, like many others, takes no NUL in a text. */
+	for (size_t i = 0; i < bytes.len; i++) {
+		if (bytes.ptr[i] != '\0')
+			buf_append_byte(&text, bytes.ptr[i]);
+		else
+			buf_append_str(&text, "\xef\xbf\xbd");
+	}
 	jw_key(j, key);
-	jw_text(j, bytes);
-	if (utf8_is_valid(bytes))
+	jw_text(j, buf_slice(&text));
+	if (text.len == bytes.len && utf8_is_valid(bytes))
 		return;
 	snprintf(hex_key, sizeof(hex_key), "%s_hex", key);
 	for (size_t i = 0; i < bytes.len; i++)

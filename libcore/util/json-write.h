@@ -44,5 +44,5 @@ void jw_str_field(struct jw *j, const char *key, const char *text);
 void jw_uint_field(struct jw *j, const char *key, uint64_t value);
 void jw_bool_field(struct jw *j, const char *key, bool value);
 
-/* "key": text, and "key_hex": all its bytes where they are not valid UTF-8. */
+/* "key": text, and "key_hex": all its bytes where they are not valid UTF-8, or a NUL is among them. */
 void jw_bytes_field(struct jw *j, const char *key, struct slice bytes);
