@@ -162,14 +162,14 @@ static int run_verify(struct app *app, const void *opts_, char *const *operands)
 	if (v.bad > 0)
 		emit_line(e, "damaged: %zu of %zu snapshot%s", v.bad, v.count,
 			  v.count == 1 ? "" : "s");
-	else
+	else if (!app->common.quiet)
 		emit_line(e, "good: %zu snapshot%s verified", v.count, v.count == 1 ? "" : "s");
 	if (v.bad > 0 || e->is_json || app->common.verbose)
 		verify_rows(e, &v);
 	emit_document_end(e);
 	if (v.bad > 0)
 		snapshot_next(&c, "vsctl snapshot create --full STORE", NULL);
-	else
+	else if (!app->common.quiet)
 		snapshot_next(&c, "vsctl snapshot drill STORE", NULL);
 	return v.bad > 0 ? EXIT_PROBLEMS : EXIT_CLEAN;
 }

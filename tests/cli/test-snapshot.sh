@@ -76,7 +76,8 @@ log_and_audit_tell_of_it() {
 list_and_show() {
     json snapshot 0 snapshot list "$store" && jq_is '.snapshots | length == 2 and all(.good)' &&
         json snapshot 0 snapshot show "$store" one && jq_is '.collections | length > 0' &&
-        runs 0 snapshot show "$store" two && out_has "builds on" && out_has one
+        runs 0 snapshot show "$store" two && out_has "builds on" && out_has one &&
+        runs 0 snapshot verify --quiet "$store" && out_is ""
 }
 
 the_store_need_not_be_there() {
