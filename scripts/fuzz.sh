@@ -6,7 +6,7 @@
 # Builds below build/fuzz with clang, libFuzzer and sanitizers, and starts from tests/fuzz/corpus/TARGET.
 # What it finds interesting goes to build/fuzz/corpus/TARGET; what breaks the target to
 # build/fuzz/crash-*: made small (-minimize_crash=1), it belongs into the corpus with the fix. Status 0
-# when nothing was found.
+# when nothing was found. What campaigns there were, and what came of them, is in tests/fuzz/README.md.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -41,17 +41,16 @@ static pid_t parent_of(struct search *s, pid_t pid)
 	struct vs_err err = { 0 };
 	char name[32];
 	const char *close_paren;
-	long parent;
-	char state;
 
 	snprintf(name, sizeof(name), "%ld/stat", (long)pid);
 	if (file_read_at(s->procfd, name, FILE_FOLLOW, PROC_TEXT_MAX, &s->text, NULL, &err) != 0)
 		return 0;
 	/* The program's name stands in parentheses and may hold anything, parentheses too. */
 	close_paren = strrchr(buf_cstr(&s->text), ')');
-	if (!close_paren || sscanf(close_paren + 1, " %c %ld", &state, &parent) != 2)
+	if (!close_paren || strlen(close_paren) <= 4)
 		return 0;
-	return (pid_t)parent;
+	/* Behind it one letter, the state, and the parent: ") S 4711". */
+	return (pid_t)strtol(close_paren + 4, NULL, 10);
 }
 
 static void spare_ancestors(struct search *s)
