@@ -173,7 +173,7 @@ check "a torn audit log" torn_audit_log
 check "names remembered from earlier runs" remembered
 check "repair remembers" remembered_by repair --yes
 check "a backup remembers" remembered_by metadata backup
-check "undo remembers" remembered_by undo --list
+check "undo remembers" remembered_by undo --yes
 check "a dry run remembers nothing" not_remembered_by repair --dry-run
 check "verify remembers nothing" not_remembered_by verify
 check "contextd's write-ahead log" write_ahead_log
