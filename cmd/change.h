@@ -41,7 +41,7 @@ struct change {
 	struct plan plan;
 	struct check_request check;
 	const char *prove; /* a command that must succeed on a copy of the result; NULL: none */
-	bool only_reads; /* of the store; the state directory is written all the same */
+	bool only_reads;   /* of the store; the state directory is written all the same */
 	bool corrects; /* a repair: exits with 1 when all is corrected, 4 when something is left */
 	bool minds_leftovers; /* no repair, and exits with 4 all the same when something is left */
 	bool accepts_errors;  /* the person asked for what verification may call an error */

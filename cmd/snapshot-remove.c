@@ -168,6 +168,7 @@ static int run_cleanup(struct app *app, const void *opts_, char *const *operands
 		r = snap_plan_cleanup(&list, &opts->policy, clock_now_ns(app->clock), &all, &err);
 	if (r < 0)
 		return app_error(app, &err);
+	assert(all || list.count == 0);
 	for (size_t i = 0; i < list.count; i++)
 		going += !all[i].keep;
 	emit_document(e, app->command_words);
