@@ -84,9 +84,9 @@ const struct hnsw_index *hnsw_graph_index(const struct hnsw_graph *g);
 /* ---- saving ---- */
 
 /*
- * Hand the bytes of one of the four files to @write in pieces, from the first to the last, as the
- * server writes them. @write returns 0, or a negative status with @err filled to stop.
+ * Hand the bytes of one of the four files to @put in pieces, from the first to the last, as the
+ * server writes them. @put returns 0, or a negative status with @err filled to stop.
  */
 must_check_ int hnsw_graph_save(const struct hnsw_graph *g, enum hnsw_file file,
-				int (*write)(void *ctx, struct slice bytes, struct vs_err *err),
+				int (*put)(void *ctx, struct slice bytes, struct vs_err *err),
 				void *ctx, struct vs_err *err);

@@ -7,7 +7,7 @@
 #define PIECE ((size_t)1 << 20)
 
 int hnsw_graph_save(const struct hnsw_graph *g, enum hnsw_file file,
-		    int (*write)(void *ctx, struct slice bytes, struct vs_err *err), void *ctx,
+		    int (*put)(void *ctx, struct slice bytes, struct vs_err *err), void *ctx,
 		    struct vs_err *err)
 {
 	unsigned char header[HNSW_HEADER_LEN];
@@ -25,7 +25,7 @@ int hnsw_graph_save(const struct hnsw_graph *g, enum hnsw_file file,
 	while (rest.len > 0) {
 		struct slice piece = slice_of(rest.ptr, VS_MIN(rest.len, PIECE));
 
-		r = write(ctx, piece, err);
+		r = put(ctx, piece, err);
 		if (r < 0)
 			return r;
 		rest = slice_of(rest.ptr + piece.len, rest.len - piece.len);
