@@ -54,7 +54,9 @@ static pid_t start(const struct work *w)
 	pid_t pid = fork();
 
 	cr_assert_geq(pid, 0);
-	for (size_t i = 0; pid == 0; i++) {
+	if (pid != 0)
+		return pid;
+	for (size_t i = 0;; i++) {
 		struct slice bytes = buf_slice(&w->bytes[i % WRITTEN]);
 
 		write_as_go(w->path[i % WRITTEN], bytes,
@@ -63,7 +65,6 @@ static pid_t start(const struct work *w)
 		if (getppid() != parent)
 			_exit(0);
 	}
-	return pid;
 }
 
 static void stop(pid_t pid)
