@@ -224,7 +224,8 @@ static int run_list(struct app *app, const void *opts_, char *const *operands)
 }
 
 static const struct example list_examples[] = {
-	{ "vsctl audit-log /var/lib/app/store", "the newest records" },
+	{ "vsctl audit-log list /var/lib/app/store",
+	  "the newest records; the word list may be left out" },
 	{ "vsctl audit-log --since 24h --action quarantine /var/lib/app/store",
 	  "what was set aside or put back since yesterday" },
 	{ "vsctl audit-log --limit 1000 --json /var/lib/app/store",

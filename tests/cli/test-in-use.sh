@@ -110,7 +110,7 @@ backup_goes_on() {
 }
 
 recent_times_are_a_note() {
-    fresh && touch "$store"/e9f85bf6/*.gob && runs 1 recover-metadata --yes "$store" && err_has "the newest file was written" &&
+    fresh && find "$store" -exec touch -d '2026-01-01' {} + && touch "$store"/e9f85bf6/*.gob && runs 1 recover-metadata --yes "$store" && err_has "the newest file was written" &&
         err_has "stop it first"
 }
 
@@ -168,8 +168,9 @@ forced_while_asking() {
 
 # Time enough for the other, however busy the machine is.
 slowly() {
-    strace -f -qq -o "$scratch/trace" -e trace=fsync -e inject=fsync:delay_exit=20000 \
-        "$vsctl" "$@" >"$scratch/out" 2>"$scratch/err" </dev/null
+    # The leak sanitizer does not work below strace.
+    ASAN_OPTIONS="${ASAN_OPTIONS:-}:detect_leaks=0" \
+        strace -f -qq -o "$scratch/trace" -e trace=fsync -e inject=fsync:delay_exit=20000 "$vsctl" "$@" >"$scratch/out" 2>"$scratch/err" </dev/null
     status=$?
 }
 
