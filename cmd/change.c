@@ -94,6 +94,7 @@ void change_fini(struct change *c)
 	if (c->app && c->app->failed_ctx == c)
 		c->app->failed = NULL;
 	plan_fini(&c->plan);
+	free(c->summary);
 	session_closep(&c->session);
 	store_closep(&c->store);
 }
@@ -191,6 +192,10 @@ static void say_plan(struct change *c)
 
 	if (c->plan.count == 0) {
 		emit_line(&c->app->emit, "nothing to do");
+		return;
+	}
+	if (c->summary) {
+		emit_line(&c->app->emit, "plan: %s", c->summary);
 		return;
 	}
 	text_count(&actions, shown_count(c, LOSS_NOTHING), "change");

@@ -22,14 +22,17 @@ struct change_opts {
 
 /* The rows that every writing command begins its options with; its struct has a `struct change_opts
  * change`. */
-#define CHANGE_OPTIONS(type)                                                                       \
-	OPT_FLAG("dry-run", 'n', type, change.dry_run, "show the plan and change nothing"),        \
-		OPT_FLAG("yes", 'y', type, change.yes, "do not ask for confirmation"),             \
-		OPT_FLAG("force", 0, type, change.force,                                           \
+#define CHANGE_OPTIONS(type) CHANGE_OPTIONS_IN(type, change)
+
+/* The same where they are in another member. */
+#define CHANGE_OPTIONS_IN(type, member)                                                            \
+	OPT_FLAG("dry-run", 'n', type, member.dry_run, "show the plan and change nothing"),        \
+		OPT_FLAG("yes", 'y', type, member.yes, "do not ask for confirmation"),             \
+		OPT_FLAG("force", 0, type, member.force,                                           \
 			 "go on although something seems to use the store"),                       \
-		OPT_DIR("state", 0, type, change.state, "DIR",                                     \
+		OPT_DIR("state", 0, type, member.state, "DIR",                                     \
 			"where journal, audit log and backups are kept; default: STORE.vsctl"),    \
-		OPT_NUMBER("lock-wait", 0, type, change.lock_wait_s, 86400, "SEC",                 \
+		OPT_NUMBER("lock-wait", 0, type, member.lock_wait_s, 86400, "SEC",                 \
 			   "how long to wait for another vsctl to finish")
 
 /* A change from the opening of the store to the report. Zeroed, then change_open(). */
@@ -42,6 +45,7 @@ struct change {
 	struct check_request check;
 	const char *prove; /* a command that must succeed on a copy of the result; NULL: none */
 	bool only_reads;   /* of the store; the state directory is written all the same */
+	char *summary; /* owned; what the plan does, where its actions are too many to count; NULL */
 	bool corrects; /* a repair: exits with 1 when all is corrected, 4 when something is left */
 	bool minds_leftovers; /* no repair, and exits with 4 all the same when something is left */
 	bool accepts_errors;  /* the person asked for what verification may call an error */

@@ -197,6 +197,8 @@ const char *snapshot_state_word(const struct snap_entry *e)
 		return "damaged";
 	if (e->m->drill.time_ns != 0 && !e->m->drill.is_good)
 		return "failed its drill";
+	if (snap_is_safety(e->m))
+		return "before a rollback";
 	if (!snap_is_good(e->m))
 		return "of a corrupt store";
 	return e->m->health.verdict ? "good" : "not checked";

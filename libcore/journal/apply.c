@@ -137,7 +137,7 @@ static int read_staged(struct journal *j, size_t number, const char *suffix,
 	return 0;
 }
 
-/* Put staged content in place; with @times also the modification time that the old file had. */
+/* Put staged content in place; with @times also the time of modification that @node has. */
 static int put_file(struct journal *j, size_t number, const char *suffix, const struct node *node,
 		    bool times, struct place *at, struct vs_err *err)
 {
@@ -175,7 +175,8 @@ static int do_step(struct journal *j, size_t index, struct vs_err *err)
 		return r;
 	switch (step->kind) {
 	case STEP_WRITE:
-		r = put_file(j, index + 1, "new", &step->after, false, &at, err);
+		r = put_file(j, index + 1, "new", &step->after, step->after.modified_ns != 0, &at,
+			     err);
 		break;
 	case STEP_REMOVE:
 		r = file_unlink_at(at.parent, at.name, err);

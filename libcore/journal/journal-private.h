@@ -51,6 +51,7 @@ struct step {
 	struct node before, after;
 	struct node to_before, to_after;
 	struct buf content; /* WRITE, until staged */
+	bool is_staged;     /* <n>.new is there already */
 	bool has_old;       /* <n>.old holds what was there */
 };
 

@@ -65,6 +65,10 @@ const char *journal_run(const struct journal *j); /* "20260122T140309Z-recover-m
  * copied. */
 must_check_ int journal_add_write(struct journal *j, const char *path, uint32_t mode,
 				  struct slice bytes, struct vs_err *err);
+/* The same for content that may be large in sum: it is staged at once and not kept in memory, and the
+ * file gets this time of modification. */
+must_check_ int journal_add_write_at(struct journal *j, const char *path, uint32_t mode,
+				     int64_t modified_ns, struct slice bytes, struct vs_err *err);
 must_check_ int journal_add_remove(struct journal *j, const char *path, struct vs_err *err);
 must_check_ int journal_add_move(struct journal *j, const char *from, const char *to,
 				 struct vs_err *err);

@@ -189,8 +189,24 @@ static int must_be(const struct node *node, enum node_kind kind, const char *pat
 		       kind == NODE_FILE ? "file" : "directory");
 }
 
-int journal_add_write(struct journal *j, const char *path, uint32_t mode, struct slice bytes,
-		      struct vs_err *err)
+static int stage_bytes(struct journal *j, size_t number, const char *suffix, struct slice bytes,
+		       struct vs_err *err)
+{
+	cleanup_(file_closep) int fd = -1;
+	char name[32];
+	int r;
+
+	snprintf(name, sizeof(name), "%zu.%s", number, suffix);
+	r = file_create_at(j->dirfd, name, 0600, &fd, err);
+	if (r == 0)
+		r = file_write(fd, bytes, err);
+	if (r == 0)
+		r = file_sync(fd, err);
+	return r < 0 ? vs_err_in(err, "run %s: %s", j->run, name) : 0;
+}
+
+static int begin_write(struct journal *j, const char *path, uint32_t mode, struct slice bytes,
+		       struct step **out, struct vs_err *err)
 {
 	struct step *step = NULL;
 	int r;
@@ -203,9 +219,41 @@ int journal_add_write(struct journal *j, const char *path, uint32_t mode, struct
 	step->has_old = step->before.kind == NODE_FILE;
 	step->after = (struct node){ .kind = NODE_FILE, .mode = mode };
 	digest_of(bytes, &step->after.digest);
+	*out = step;
+	return 0;
+}
+
+int journal_add_write(struct journal *j, const char *path, uint32_t mode, struct slice bytes,
+		      struct vs_err *err)
+{
+	struct step *step;
+	int r;
+
+	r = begin_write(j, path, mode, bytes, &step, err);
+	if (r < 0)
+		return r;
 	buf_append(&step->content, bytes.ptr, bytes.len);
 	keep_step(j);
 	return 0;
+}
+
+int journal_add_write_at(struct journal *j, const char *path, uint32_t mode, int64_t modified_ns,
+			 struct slice bytes, struct vs_err *err)
+{
+	struct step *step;
+	size_t number;
+	int r;
+
+	r = begin_write(j, path, mode, bytes, &step, err);
+	if (r < 0)
+		return r;
+	step->after.modified_ns = modified_ns;
+	keep_step(j);
+	number = j->count;
+	if (number == 0 || &j->steps[number - 1] != step)
+		return 0; /* nothing would change */
+	step->is_staged = true;
+	return stage_bytes(j, number, "new", bytes, err);
 }
 
 int journal_add_remove(struct journal *j, const char *path, struct vs_err *err)
@@ -301,22 +349,6 @@ int journal_add_mode(struct journal *j, const char *path, uint32_t mode, struct 
 	return 0;
 }
 
-static int stage_bytes(struct journal *j, size_t number, const char *suffix, struct slice bytes,
-		       struct vs_err *err)
-{
-	cleanup_(file_closep) int fd = -1;
-	char name[32];
-	int r;
-
-	snprintf(name, sizeof(name), "%zu.%s", number, suffix);
-	r = file_create_at(j->dirfd, name, 0600, &fd, err);
-	if (r == 0)
-		r = file_write(fd, bytes, err);
-	if (r == 0)
-		r = file_sync(fd, err);
-	return r < 0 ? vs_err_in(err, "run %s: %s", j->run, name) : 0;
-}
-
 /* Keep what a step will replace or remove; it must still be what it was when the step was added. */
 static int stage_old(struct journal *j, const struct step *step, size_t number, struct vs_err *err)
 {
@@ -342,7 +374,7 @@ static int stage_step(struct journal *j, struct step *step, size_t number, struc
 {
 	int r = 0;
 
-	if (step->kind == STEP_WRITE)
+	if (step->kind == STEP_WRITE && !step->is_staged)
 		r = stage_bytes(j, number, "new", buf_slice(&step->content), err);
 	if (r == 0 && step->has_old)
 		r = stage_old(j, step, number, err);

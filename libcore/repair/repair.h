@@ -17,6 +17,7 @@
 #include "chromem/chromem.h"
 #include "file/file.h"
 #include "journal/journal.h"
+#include "snap/snap.h"
 #include "store/store.h"
 #include "util/util.h"
 
@@ -44,6 +45,9 @@ struct action {
 	enum loss loss;
 	uint32_t mode;      /* WRITE, MKDIR, MODE */
 	struct buf content; /* WRITE */
+	/* WRITE: content comes from the plan's source when its turn is there, with this time. */
+	bool is_sourced;
+	int64_t modified_ns;
 	/* What it was made from. Applying refuses when it has changed. */
 	bool is_stamped;
 	bool was_there;
@@ -58,7 +62,22 @@ struct plan_leftover {
 	char *fix; /* the command that a person may decide for; NULL */
 };
 
+/*
+ * What a plan needs that is too much to be part of it. All functions may be NULL. @ctx is borrowed
+ * until the plan was applied.
+ */
+struct plan_source {
+	void *ctx;
+	/* Before the journal begins; a failure leaves the store as it is. @before is what the check
+	 * of the whole store has found. */
+	int (*prepare)(void *ctx, const struct check_summary *before, struct vs_err *err);
+	int (*content)(void *ctx, const struct action *a, struct buf *out, struct vs_err *err);
+	/* After the steps, before the run is closed; a failure takes it back. */
+	int (*verify)(void *ctx, struct vs_err *err);
+};
+
 struct plan {
+	const struct plan_source *source; /* borrowed; NULL: all content is in the actions */
 	char *command;
 	struct action *actions;
 	size_t count, cap;
@@ -289,6 +308,51 @@ struct recover_request {
 };
 must_check_ int plan_recover(struct plan *plan, const struct store *store,
 			     const struct recover_request *req, struct vs_err *err);
+
+/* ---- back to a snapshot (rollback.c) ---- */
+
+struct rollback_batch {
+	const char *directory; /* of the collection */
+	uint32_t batch;
+};
+
+struct rollback_request {
+	const struct store *store;
+	const struct snap_manifest *m; /* with its members */
+	const char *const *collections; /* directories; none: all */
+	size_t collection_count;
+	const struct rollback_batch *batches; /* the only documents wanted; none: all */
+	size_t batch_count;
+	int64_t at_ns; /* none that was written later; 0: all */
+	bool rehash;   /* believe no size, time and inode */
+	unsigned jobs;
+};
+
+/* What becomes of one collection, in files. */
+struct rollback_change {
+	char *directory;
+	struct slice name; /* ptr owned; NULL where the snapshot does not know */
+	bool is_in_snapshot;
+	bool has_changes;
+	uint64_t added;   /* since the snapshot, or not wanted: will go */
+	uint64_t removed; /* since: will be back */
+	uint64_t changed; /* since: will be as they were */
+	uint64_t kept;
+};
+void rollback_changes_free(struct rollback_change *changes, size_t count);
+
+/*
+ * The actions that make the chosen collections what the snapshot has, and a row for each of them,
+ * owned, in byte order of the directories. Contents come from the plan's source, by path. Only
+ * files in collection directories are touched.
+ */
+must_check_ int plan_rollback(struct plan *plan, const struct rollback_request *req,
+			      struct rollback_change **changes, size_t *count,
+			      struct vs_err *err);
+
+/* Are the chosen collections byte for byte what the snapshot has? VS_EFORMAT names the first file
+ * that is not. */
+must_check_ int rollback_prove(const struct rollback_request *req, struct vs_err *err);
 
 /* ---- metadata backups (backup.c) ---- */
 

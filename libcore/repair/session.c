@@ -310,10 +310,24 @@ static int compare_stamps(struct session *s, const struct plan *plan, struct vs_
 	return 0;
 }
 
-static int add_step(struct journal *j, const struct action *a, struct vs_err *err)
+static int add_sourced(struct journal *j, const struct plan_source *source, const struct action *a,
+		       struct vs_err *err)
+{
+	cleanup_(buf_fini) struct buf content = { 0 };
+	int r = source->content(source->ctx, a, &content, err);
+
+	return r < 0 ? r
+		     : journal_add_write_at(j, a->path, a->mode, a->modified_ns, buf_slice(&content),
+					    err);
+}
+
+static int add_step(struct journal *j, const struct plan_source *source, const struct action *a,
+		    struct vs_err *err)
 {
 	switch (a->kind) {
 	case STEP_WRITE:
+		if (a->is_sourced)
+			return add_sourced(j, source, a, err);
 		return journal_add_write(j, a->path, a->mode, buf_slice(&a->content), err);
 	case STEP_REMOVE:
 		return journal_add_remove(j, a->path, err);
@@ -346,8 +360,8 @@ static void find_returned(struct session *s, const struct plan *plan, struct app
 	}
 }
 
-static int run_journal(struct session *s, const struct plan *plan, struct journal **out,
-		       struct vs_err *err)
+static int run_journal(struct session *s, const struct plan *plan,
+		       const struct check_summary *before, struct journal **out, struct vs_err *err)
 {
 	struct journal_header head = {
 		.command = s->opts.command,
@@ -355,11 +369,14 @@ static int run_journal(struct session *s, const struct plan *plan, struct journa
 		.time_ns = clock_now_ns(s->opts.clock),
 	};
 	cleanup_(journal_freep) struct journal *j = NULL;
-	int r;
+	int r = 0;
 
-	r = journal_begin(&j, s->state_dirfd, s->store->dirfd, &head, err);
+	if (plan->source && plan->source->prepare)
+		r = plan->source->prepare(plan->source->ctx, before, err);
+	if (r == 0)
+		r = journal_begin(&j, s->state_dirfd, s->store->dirfd, &head, err);
 	for (size_t i = 0; r == 0 && i < plan->count; i++)
-		r = add_step(j, &plan->actions[i], err);
+		r = add_step(j, plan->source, &plan->actions[i], err);
 	if (r == 0)
 		r = journal_apply(j, err);
 	if (r == 0)
@@ -379,7 +396,7 @@ static int apply_and_verify(struct session *s, const struct plan *plan,
 
 	r = error_list_load(&before, s->store, check, &out->before, err);
 	if (r == 0)
-		r = run_journal(s, plan, &j, err);
+		r = run_journal(s, plan, &out->before, &j, err);
 	if (r < 0)
 		return r;
 	snprintf(out->run, sizeof(out->run), "%s", journal_run(j));
@@ -388,6 +405,8 @@ static int apply_and_verify(struct session *s, const struct plan *plan,
 		find_returned(s, plan, out);
 	if (r == 0 && !accepts_errors)
 		r = judge_result(plan, &before, &after, out->came_back, err);
+	if (r == 0 && plan->source && plan->source->verify)
+		r = plan->source->verify(plan->source->ctx, err);
 	if (r == 0 && s->opts.prove)
 		r = s->opts.prove(s->opts.exit_ctx, err);
 	if (r == 0)

@@ -14,7 +14,6 @@
 
 #include <limits.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 
 #define SUFFIX_MAX 1000u
 
@@ -159,31 +158,17 @@ static int prepare_items(struct making *mk, struct vs_err *err)
 	return 0;
 }
 
-/* Does the store have room for what must be written, whatever it packs to? */
+/* Is there room for what must be written, whatever it packs to? */
 static int check_space(const struct making *mk, struct vs_err *err)
 {
-	struct statvfs fs;
 	uint64_t need = (uint64_t)1 << 20;
-	uint64_t room;
-	char need_text[16], room_text[16];
 
 	for (size_t i = 0; i < mk->listing.file_count; i++) {
 		need += 512;
 		if (mk->items[i].must_read && !(mk->req->rehash && mk->items[i].before))
 			need += mk->items[i].info.size + 1024;
 	}
-	if (fstatvfs(mk->state_dirfd, &fs) < 0)
-		return 0; /* not known: then writing will tell */
-	room = (uint64_t)fs.f_bavail * fs.f_frsize;
-	if (need <= room)
-		return 0;
-	size_format(need, need_text);
-	size_format(room, room_text);
-	vs_fail(err, VS_EIO,
-		"not enough space for the snapshot: up to %s are needed and %s are free; nothing was written",
-		need_text, room_text);
-	err->sysno = ENOSPC;
-	return VS_EIO;
+	return snap_check_room(mk->state_dirfd, need, "the snapshot", err);
 }
 
 static bool same_file(const struct item *item, const struct snap_found *now)

@@ -69,13 +69,18 @@ void snap_manifest_freep(struct snap_manifest **m_)
 	*m_ = NULL;
 }
 
+bool snap_is_safety(const struct snap_manifest *m)
+{
+	return m->reason && strncmp(m->reason, SNAP_REASON_BEFORE, strlen(SNAP_REASON_BEFORE)) == 0;
+}
+
 bool snap_is_good(const struct snap_manifest *m)
 {
 	const struct snap_health *h = &m->health;
 
 	if (m->status == SNAP_FAILED || (m->drill.time_ns != 0 && !m->drill.is_good))
 		return false;
-	if (m->is_older)
+	if (m->is_older || snap_is_safety(m))
 		return false;
 	/* What was not checked is not known to be bad. */
 	if (!h->verdict)

@@ -6,6 +6,7 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
 bool snap_id_is_valid(const char *id)
 {
@@ -127,4 +128,24 @@ int snap_log(int state_dirfd, int64_t time_ns, const char *text, struct vs_err *
 	if (r == 0)
 		r = file_write(fd, buf_slice(&line), err);
 	return r;
+}
+
+int snap_check_room(int dirfd, uint64_t need, const char *what, struct vs_err *err)
+{
+	struct statvfs fs;
+	uint64_t room;
+	char need_text[16], room_text[16];
+
+	if (fstatvfs(dirfd, &fs) < 0)
+		return 0; /* not known: then writing will tell */
+	room = (uint64_t)fs.f_bavail * fs.f_frsize;
+	if (need <= room)
+		return 0;
+	size_format(need, need_text);
+	size_format(room, room_text);
+	vs_fail(err, VS_EIO,
+		"not enough space for %s: up to %s are needed and %s are free; nothing was written",
+		what, need_text, room_text);
+	err->sysno = ENOSPC;
+	return VS_EIO;
 }

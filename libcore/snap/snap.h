@@ -157,8 +157,13 @@ struct snap_manifest {
 
 void snap_manifest_freep(struct snap_manifest **m);
 
-/* A snapshot is good when the store was loadable and without errors and nothing damaged was found
- * in the snapshot since. */
+/* What the reason of a snapshot begins with that keeps a state which is about to be changed: the one
+ * that somebody had cause to leave. */
+#define SNAP_REASON_BEFORE "before "
+bool snap_is_safety(const struct snap_manifest *m);
+
+/* A snapshot is good when the store was loadable and without errors, it is no safety copy of a
+ * state that was left, and nothing damaged was found in the snapshot since. */
 bool snap_is_good(const struct snap_manifest *m);
 
 /* The member at @path, or NULL. The list must be loaded. */
@@ -297,6 +302,10 @@ must_check_ int snap_set_drill(int state_dirfd, const char *id, const struct sna
 must_check_ int snap_extract(const struct snap_access *access, const struct snap_manifest *m,
 			     bool (*wanted)(void *ctx, const struct snap_member *member), void *ctx,
 			     int dirfd, struct vs_err *err);
+
+/* Is there room for @need bytes on the file system of @dirfd? Else VS_EIO with sysno ENOSPC and both
+ * figures; @what is named as what they are for. */
+must_check_ int snap_check_room(int dirfd, uint64_t need, const char *what, struct vs_err *err);
 
 /* How one file of a store differs from a snapshot. */
 enum snap_change {

@@ -40,11 +40,20 @@ with_item() {
     cp -a "$scratch"/store/.quarantine/748200f7.*Z "$scratch/copy"
 }
 
+# A snapshot, and documents that are gone, changed and new since.
+with_snapshot() {
+    "$vsctl" snapshot create --name one "$scratch/store" >/dev/null 2>&1
+    rm "$scratch"/store/748200f7/61b59336.gob
+    cp "$scratch"/store/cc02d464/00000000.gob "$scratch"/store/cc02d464/0d68b9f1.gob
+    mkdir "$scratch"/store/00000001
+    cp "$scratch"/store/cc02d464/00000000.gob "$scratch"/store/00000001/00000000.gob
+}
+
 with_change() {
     "$vsctl" quarantine add --yes "$scratch/store" 748200f7 >/dev/null 2>&1
 }
 
-declare -A prepare=([recover]=plain [repair]=plain [add]=plain [release]=with_item [purge]=with_item [backup]=plain [undo]=with_change)
+declare -A prepare=([recover]=plain [repair]=plain [add]=plain [release]=with_item [purge]=with_item [backup]=plain [undo]=with_change [rollback]=with_snapshot)
 declare -A command=(
     [recover]='recover-metadata --yes --force STORE'
     [repair]='repair --yes --force STORE'
@@ -53,6 +62,7 @@ declare -A command=(
     [purge]='quarantine purge --yes --force STORE 748200f7 --copy COPY'
     [backup]='metadata backup STORE'
     [undo]='undo --yes --force STORE'
+    [rollback]='rollback --yes --force STORE one'
 )
 
 # The scene of an operation, made once and copied for each fault.
@@ -163,7 +173,7 @@ if ! strace -qq -o /dev/null -e inject=fsync:error=EIO:when=1 true 2>/dev/null; 
     exit 0
 fi
 [ "$seconds" -eq 0 ] || budget=$((seconds / ${#command[@]} + 1))
-for name in recover repair add release purge backup undo; do
+for name in recover repair add release purge backup undo rollback; do
     check "old or new after every fault: $name" campaign "$name"
 done
 echo "# $(cat "$scratch"/points.* | awk '{ n += $1 } END { print n }') fault points of $(awk '{ n += $2 } END { print n }' "$scratch/totals") ($(paste -sd, "$scratch/totals"))"

@@ -1,0 +1,381 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * `vsctl restore`: what a snapshot has, into a new place, or where the store was.
+ *
+ * Into a new place: unpacked beside it under another name, compared with the digests of the list,
+ * checked as a store, and then renamed. Killed at any instant, there is all of it or nothing of it.
+ * Over a store that is there it is a rollback, with the journal and the snapshot of the state
+ * before.
+ */
+
+#include "progress.h"
+#include "rollback.h"
+#include "shown.h"
+#include "snapshot.h"
+
+#include <fcntl.h>
+#include <libgen.h>
+
+struct restore_opts {
+	struct rollback_opts rollback;
+	const char *to;
+};
+
+struct restoring {
+	struct snapshot_cmd c;
+	struct snapshot_opts place;
+	const struct restore_opts *opts;
+	const char *to;
+	char *parent; /* directory that holds it; owned */
+	char *name;   /* in the parent; owned */
+	char *part;   /* what it is called until it is whole; owned */
+	int parent_dirfd;
+	struct snap_manifest *m; /* owned */
+	struct rollback_words words;
+	struct snap_health health;
+	uint32_t mode; /* of the new directory: as it was where it is there already */
+	uint64_t files, documents, bytes;
+	bool is_begun; /* the part may be there */
+};
+
+static void restoring_fini(struct restoring *rs)
+{
+	struct vs_err err = { 0 };
+
+	if (rs->is_begun && snap_remove_tree(rs->parent_dirfd, rs->part, &err) < 0)
+		app_note(rs->c.app, "%s/%s could not be removed: %s", rs->parent, rs->part,
+			 err.text);
+	file_closep(&rs->parent_dirfd);
+	snap_manifest_freep(&rs->m);
+	rollback_words_fini(&rs->words);
+	snapshot_health_fini(&rs->health);
+	free(rs->parent);
+	free(rs->name);
+	free(rs->part);
+	snapshot_cmd_fini(&rs->c);
+}
+
+/* ---- where to ---- */
+
+static void split_path(struct restoring *rs)
+{
+	cleanup_(vs_freep) char *above = vs_strdup(rs->to);
+	cleanup_(vs_freep) char *last = vs_strdup(rs->to);
+	struct buf part = { 0 };
+
+	rs->parent = vs_strdup(dirname(above));
+	rs->name = vs_strdup(basename(last));
+	buf_printf(&part, ".%.200s.vsctl-restore", rs->name);
+	rs->part = buf_take_str(&part);
+}
+
+static int on_entry(void *ctx, const char *name, enum file_type type, struct vs_err *err)
+{
+	(void)ctx;
+	(void)name;
+	(void)type;
+	(void)err;
+	return 1;
+}
+
+/* What is there must be nothing, or a directory with nothing in it. */
+static int check_place(struct restoring *rs, struct vs_err *err)
+{
+	cleanup_(file_closep) int fd = -1;
+	struct vs_err absent = { 0 };
+	struct file_info info;
+	int r;
+
+	if (strcmp(rs->name, "/") == 0 || strcmp(rs->name, ".") == 0 || strcmp(rs->name, "..") == 0)
+		return vs_fail(err, VS_EUSAGE, "%s: give the name of a new directory", rs->to);
+	r = file_open_dir(AT_FDCWD, rs->parent, FILE_FOLLOW, &rs->parent_dirfd, err);
+	if (r < 0)
+		return r;
+	if (file_stat_at(rs->parent_dirfd, rs->name, FILE_NO_FOLLOW, &info, &absent) == VS_ENOENT)
+		return 0;
+	r = file_open_dir(rs->parent_dirfd, rs->name, FILE_NO_FOLLOW, &fd, &absent);
+	if (r < 0)
+		return vs_fail(err, VS_EUSAGE, "%s: is there, and no directory", rs->to);
+	rs->mode = info.mode;
+	r = file_list(fd, on_entry, NULL, err);
+	if (r > 0)
+		return vs_fail(err, VS_EUSAGE,
+			       "%s: is not empty; restore into a new directory, or bring the store "
+			       "itself back with vsctl rollback",
+			       rs->to);
+	return r;
+}
+
+/* ---- what ---- */
+
+static bool is_wanted(void *ctx, const struct snap_member *member)
+{
+	const struct restoring *rs = ctx;
+
+	if (rs->words.count == 0)
+		return true;
+	if (member->collection == UINT32_MAX)
+		return false;
+	for (size_t i = 0; i < rs->words.count; i++) {
+		if (strcmp(rs->m->collections[member->collection].directory,
+			   rs->words.collections[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
+static int choose(struct restoring *rs, const struct snap_access *access, const char *id,
+		  struct vs_err *err)
+{
+	int r;
+
+	r = rollback_choose(rs->c.app, access, rs->c.store_path, id, &rs->m, err);
+	if (r == 0)
+		r = rollback_words_parse(&rs->words, &rs->opts->rollback, rs->m, err);
+	for (size_t i = 0; r == 0 && i < rs->m->member_count; i++) {
+		if (!is_wanted(rs, &rs->m->members[i]))
+			continue;
+		rs->files++;
+		rs->bytes += rs->m->members[i].size;
+		rs->documents += rs->m->members[i].batch != SNAP_NO_BATCH;
+	}
+	return r == 0 ? snap_check_room(rs->parent_dirfd,
+					rs->bytes + rs->files * 4096 + ((uint64_t)1 << 20),
+					"the restored store", err)
+		      : r;
+}
+
+/* ---- doing it ---- */
+
+static int on_difference(void *ctx, enum snap_change change, const char *path,
+			 const struct snap_member *member, struct vs_err *err)
+{
+	struct restoring *rs = ctx;
+
+	if (change == SNAP_SAME || (change == SNAP_MISSING && !is_wanted(rs, member)))
+		return 0;
+	return vs_fail(err, VS_EFORMAT, "%s: came out different; nothing was restored", path);
+}
+
+static int verify_part(struct restoring *rs, struct vs_err *err)
+{
+	cleanup_(store_closep) struct store *store = NULL;
+	cleanup_(buf_fini) struct buf path = { 0 };
+	int r;
+
+	buf_printf(&path, "%s/%s", rs->parent, rs->part);
+	r = store_open(&store, buf_cstr(&path), STORE_ASSUME_CHROMEM, err);
+	if (r == 0)
+		r = snap_compare(rs->m, store, true, app_jobs(rs->c.app), on_difference, rs, err);
+	return r == 0 ? snapshot_health(&rs->c, store, CHECK_FULL, &rs->health, err) : r;
+}
+
+static int unpack(struct restoring *rs, const struct snap_access *access, struct vs_err *err)
+{
+	cleanup_(file_closep) int fd = -1;
+	int r;
+
+	rs->is_begun = true;
+	r = snap_remove_tree(rs->parent_dirfd, rs->part, err); /* of a killed one */
+	if (r == 0)
+		r = file_mkdir_at(rs->parent_dirfd, rs->part, 0700, err);
+	if (r == 0)
+		r = file_open_dir(rs->parent_dirfd, rs->part, FILE_NO_FOLLOW, &fd, err);
+	return r == 0 ? snap_extract(access, rs->m, is_wanted, rs, fd, err) : r;
+}
+
+static int put_in_place(struct restoring *rs, struct vs_err *err)
+{
+	int r;
+
+	r = file_chmod_at(rs->parent_dirfd, rs->part, rs->mode, err);
+	if (r < 0)
+		return r;
+	r = file_rename_at(rs->parent_dirfd, rs->part, rs->parent_dirfd, rs->name, true, err);
+	if (r < 0)
+		return r;
+	rs->is_begun = false;
+	return file_sync_dir(rs->parent_dirfd, err);
+}
+
+static int restore(struct restoring *rs, const char *id, struct vs_err *err)
+{
+	struct vs_progress progress = { 0 };
+	struct snap_access access = {
+		.state_dirfd = rs->c.state_dirfd,
+		.key = rs->c.has_key ? rs->c.key : NULL,
+		.jobs = app_jobs(rs->c.app),
+		.progress = &progress,
+	};
+	int r;
+
+	progress_begin(rs->c.app, &progress, "file");
+	r = choose(rs, &access, id, err);
+	if (r == 0 && rs->opts->rollback.change.dry_run) {
+		progress_end();
+		return 0;
+	}
+	if (r == 0)
+		r = snapshot_record(&rs->c, AUDIT_STARTED, 0, rs->m->id, err);
+	if (r == 0)
+		r = unpack(rs, &access, err);
+	progress_end();
+	if (r == 0)
+		r = verify_part(rs, err);
+	return r == 0 ? put_in_place(rs, err) : r;
+}
+
+/* ---- the report ---- */
+
+static void tell(struct restoring *rs, bool is_done, uint64_t duration_ms)
+{
+	cleanup_(buf_fini) struct buf command = { 0 };
+	cleanup_(buf_fini) struct buf documents = { 0 };
+	cleanup_(buf_fini) struct buf shown = { 0 };
+	struct emit *e = &rs->c.app->emit;
+
+	emit_document(e, rs->c.app->command_words);
+	snapshot_members_json(&rs->c);
+	emit_json_str(e, "snapshot", rs->m->id);
+	emit_json_bytes(e, "to", slice_str(rs->to));
+	emit_json_str(e, "outcome", is_done ? "restored" : "dry-run");
+	emit_json_uint(e, "files", rs->files);
+	emit_json_uint(e, "documents", rs->documents);
+	emit_json_uint(e, "bytes", rs->bytes);
+	emit_json_uint(e, "duration_ms", duration_ms);
+	emit_json_str(e, "verdict", rs->health.verdict);
+	emit_json_str(e, "loadable", rs->health.loadable);
+	emit_document_end(e);
+	text_count(&documents, rs->documents, "document");
+	text_escape(&shown, slice_str(rs->to));
+	if (!is_done) {
+		emit_line(e, "dry run: %s would be restored to %s (%s)", rs->m->id,
+			  buf_cstr(&shown), buf_cstr(&documents));
+		emit_line(e, "nothing was written; run it again without --dry-run to do it");
+		return;
+	}
+	if (rs->c.app->common.quiet)
+		return;
+	emit_line(e, "done: %s was restored to %s in %.2f s (%s, every byte compared; loads: %s)",
+		  rs->m->id, buf_cstr(&shown), (double)duration_ms / 1000, buf_cstr(&documents),
+		  rs->health.loadable);
+	text_command(&command, "vsctl verify STORE", rs->to, NULL);
+	emit_line(e, "next: %s", buf_cstr(&command));
+}
+
+static void set_status(struct restoring *rs)
+{
+	struct vs_err err = { 0 };
+
+	if (snap_set_status(rs->c.state_dirfd, rs->m->id, SNAP_RESTORED, NULL, &err) < 0)
+		app_note(rs->c.app, "the manifest does not say that it was restored: %s", err.text);
+}
+
+static int restore_to(struct app *app, const struct restore_opts *opts, const char *store_path,
+		      const char *to, const char *id)
+{
+	cleanup_(restoring_fini) struct restoring rs = {
+		.c = SNAPSHOT_CMD_CLOSED,
+		.opts = opts,
+		.to = to,
+		.parent_dirfd = -1,
+		.mode = 0700,
+		.place = { .state = opts->rollback.change.state,
+			   .lock_wait_s = opts->rollback.change.lock_wait_s,
+			   .key_file = opts->rollback.key_file },
+	};
+	bool is_dry_run = opts->rollback.change.dry_run;
+	struct vs_err err = { 0 };
+	int64_t start = clock_elapsed_ns();
+	int status = snapshot_open_locked(&rs.c, app, &rs.place, store_path, false);
+
+	if (status >= 0)
+		return status;
+	split_path(&rs);
+	if (check_place(&rs, &err) < 0)
+		return app_error(app, &err);
+	if (restore(&rs, id, &err) < 0) {
+		status = app_error(app, &err);
+		snapshot_record_end(&rs.c, status, err.text);
+		return status;
+	}
+	status = rs.health.loadable && strcmp(rs.health.loadable, "no") == 0 ? EXIT_PROBLEMS
+									     : EXIT_CLEAN;
+	if (is_dry_run) {
+		if (snapshot_record(&rs.c, AUDIT_DRY_RUN, status, rs.m->id, &err) < 0)
+			app_note(app, "the dry run is not in the audit log: %s", err.text);
+	} else {
+		set_status(&rs);
+		snapshot_record_end(&rs.c, status, rs.m->id);
+	}
+	tell(&rs, !is_dry_run, (uint64_t)(clock_elapsed_ns() - start) / 1000000);
+	return status;
+}
+
+/* A store of which nothing is left is restored like one into a new place. */
+static bool is_gone(const char *path)
+{
+	cleanup_(file_closep) int fd = -1;
+	struct vs_err err = { 0 };
+	int r = file_open_dir(AT_FDCWD, path, FILE_FOLLOW, &fd, &err);
+
+	return r == VS_ENOENT || (r == 0 && file_list(fd, on_entry, NULL, &err) == 0);
+}
+
+static const struct opt options[] = {
+	OPT_DIR("to", 0, struct restore_opts, to, "DIR",
+		"into this directory, which must be new or empty; the store is not touched"),
+	OPT_TEXT("collection", 0, struct restore_opts, rollback.collections, "A,B",
+		 "these collections only, by name or directory"),
+	OPT_FLAG("latest-good", 0, struct restore_opts, rollback.latest_good,
+		 "the newest snapshot of a sound store that is not damaged itself"),
+	CHANGE_OPTIONS_IN(struct restore_opts, rollback.change),
+	OPT_FILE("key-file", 0, struct restore_opts, rollback.key_file, "FILE",
+		 "the 32 bytes of the key of encrypted archives"),
+	OPT_TEXT("pre-cmd", 0, struct restore_opts, rollback.pre_cmd, "CMD",
+		 "without --to: run before the store is changed; when it fails, nothing is"),
+	OPT_TEXT("post-cmd", 0, struct restore_opts, rollback.post_cmd, "CMD",
+		 "without --to: run when the store is back"),
+	OPT_END,
+};
+
+static int run(struct app *app, const void *opts_, char *const *operands)
+{
+	const struct restore_opts *opts = opts_;
+	const char *store = operands[0], *id = operands[1];
+
+	if (!id && !opts->rollback.latest_good)
+		return app_usage(app, "which snapshot? Name one, or give --latest-good");
+	if (id && opts->rollback.latest_good)
+		return app_usage(app, "%s and --latest-good: give one of them", id);
+	if (opts->to)
+		return restore_to(app, opts, store, opts->to, id);
+	if (is_gone(store))
+		return restore_to(app, opts, store, store, id);
+	return rollback_run(app, &opts->rollback, store, id);
+}
+
+static const struct example examples[] = {
+	{ "vsctl restore --latest-good /var/lib/app/store", "the store as it last was sound" },
+	{ "vsctl restore --to /srv/look /var/lib/app/store before-upgrade",
+	  "into a new place, to look at it" },
+	{ "vsctl restore --to /srv/look --collection contextd_memories /var/lib/app/store "
+	  "before-upgrade",
+	  "one collection" },
+	{ NULL, NULL },
+};
+
+const struct command cmd_restore = {
+	.name = "restore",
+	.operands = "STORE [SNAPSHOT]",
+	.summary = "bring back what a snapshot has, also into a new place",
+	.details =
+		"With --to, or when nothing is left of the store, the snapshot is verified, unpacked beside the "
+		"new directory, compared byte for byte, checked, and renamed: killed at any instant, there is all "
+		"of it or nothing. Otherwise this is vsctl rollback of the whole store or of the named collections.",
+	.examples = examples,
+	.options = options,
+	.opts_size = sizeof(struct restore_opts),
+	.run = run,
+};

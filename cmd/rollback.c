@@ -1,0 +1,481 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * `vsctl rollback`: a store, or some of its collections, as a snapshot has them.
+ *
+ * What is to change is found by comparing; what has to come back is unpacked beside the store; the
+ * state before is kept as a snapshot of its own; and then single files are replaced under the
+ * journal, which takes all of it back unless every byte is right in the end.
+ */
+
+#include "rollback.h"
+
+#include "key.h"
+#include "progress.h"
+
+#include <fcntl.h>
+
+#define STAGE_DIR ".vsctl-rollback"
+
+struct going_back {
+	struct change c;
+	const struct rollback_opts *opts;
+	struct snap_access access;
+	unsigned char key[CHROMEM_KEY_LEN];
+	struct vs_progress progress;
+	struct snap_manifest *m; /* owned */
+	struct rollback_words words;
+	struct rollback_request req;
+	struct rollback_change *changes; /* owned */
+	size_t change_count;
+	bool *needed; /* of each member; owned */
+	int stage_dirfd;
+	char *safety;     /* id of the snapshot of the state before; owned */
+	int64_t start_ns; /* of the change; 0: not begun */
+};
+
+static void going_back_fini(struct going_back *g)
+{
+	struct vs_err err = { 0 };
+
+	file_closep(&g->stage_dirfd);
+	if (g->c.session && !g->opts->change.dry_run && g->access.state_dirfd >= 0 &&
+	    snap_remove_tree(g->access.state_dirfd, STAGE_DIR, &err) < 0)
+		app_note(g->c.app, "%s could not be removed: %s", STAGE_DIR, err.text);
+	rollback_changes_free(g->changes, g->change_count);
+	rollback_words_fini(&g->words);
+	snap_manifest_freep(&g->m);
+	free(g->needed);
+	free(g->safety);
+	change_fini(&g->c);
+}
+
+/* ---- the snapshot ---- */
+
+static int damaged(const struct snap_verdict *v, const char *store_path, const char *id,
+		   struct vs_err *err)
+{
+	cleanup_(buf_fini) struct buf path = { 0 };
+
+	text_shell_word(&path, store_path);
+	for (size_t i = 0; i < SNAP_CHECK_COUNT_; i++) {
+		if (v->was_made[i] && !v->is_good[i])
+			return vs_fail(err, VS_EFORMAT,
+				       "snapshot %s is damaged (%s: %s); "
+				       "vsctl snapshot list %s shows others",
+				       id, snap_check_name((enum snap_check)i),
+				       v->message[i] ? v->message[i] : "not as it should be",
+				       buf_cstr(&path));
+	}
+	return vs_fail(err, VS_EFORMAT, "snapshot %s could not be verified", id);
+}
+
+/* Load and verify one. */
+static int choose_id(const struct snap_access *access, const char *store_path, const char *id,
+		     struct snap_manifest **out, struct vs_err *err)
+{
+	cleanup_(snap_manifest_freep) struct snap_manifest *m = NULL;
+	cleanup_(snap_verdict_fini) struct snap_verdict verdict = { 0 };
+	int r;
+
+	r = snap_verify(access, id, &verdict, &m, err);
+	if (r < 0)
+		return r;
+	if (!snap_verdict_is_good(&verdict) || !m)
+		return damaged(&verdict, store_path, id, err);
+	*out = VS_TAKE(m);
+	return 0;
+}
+
+/* What has become damaged since it was made is said and passed over. */
+static int choose_newest(struct app *app, const struct snap_access *access, const char *store_path,
+			 struct snap_manifest **out, struct vs_err *err)
+{
+	cleanup_(snap_list_fini) struct snap_list list = { 0 };
+	int r = snap_list_load(&list, access->state_dirfd, err);
+
+	if (r < 0)
+		return r;
+	for (size_t i = list.count; i > 0; i--) {
+		const struct snap_manifest *m = list.entries[i - 1].m;
+
+		if (!m || !snap_is_good(m))
+			continue;
+		r = choose_id(access, store_path, m->id, out, err);
+		if (r == 0 || r != VS_EFORMAT)
+			return r;
+		app_note(app, "%s", err->text);
+	}
+	return vs_fail(
+		err, VS_ENOENT,
+		"there is no good snapshot to go back to; vsctl snapshot list shows those there are");
+}
+
+int rollback_choose(struct app *app, const struct snap_access *access, const char *store_path,
+		    const char *id, struct snap_manifest **out, struct vs_err *err)
+{
+	return id ? choose_id(access, store_path, id, out, err)
+		  : choose_newest(app, access, store_path, out, err);
+}
+
+/* ---- around the journal ---- */
+
+/* For the readers of the older tool's log. What happened stands in the audit log, so a failure here
+ * changes nothing. */
+static void log_as_older(struct going_back *g, const char *status, const char *message)
+{
+	const struct rollback_opts *opts = g->opts;
+	cleanup_(vs_freep) const char **names = vs_alloc_array(g->change_count + 1, sizeof(*names));
+	struct audit_rollback_record rec = {
+		.action = "rollback",
+		.snapshot_id = g->m->id,
+		.status = status,
+		.trigger = opts->is_automatic ? "automatic" : "manual",
+		.rollback_type = opts->batches || opts->at                       ? "point-in-time"
+				 : opts->collections || opts->failed_collections ? "partial"
+										 : "full",
+		.duration_s = (double)(clock_elapsed_ns() - g->start_ns) / 1e9,
+		.collections = names,
+		.error_message = message,
+		.success = strcmp(status, "completed") == 0,
+	};
+	struct vs_err err = { 0 };
+	size_t count = 0;
+
+	for (size_t i = 0; i < g->change_count; i++) {
+		const struct rollback_change *change = &g->changes[i];
+
+		if (change->has_changes)
+			names[count++] = change->name.ptr ? (const char *)change->name.ptr
+							  : change->directory;
+	}
+	if (audit_rollback(g->access.state_dirfd, g->c.app->clock, &rec, &err) < 0)
+		app_note(g->c.app, "this is not in the older tool's log: %s", err.text);
+}
+
+/* Only here are other programs run: what the operator asked for, by a shell, told the store. */
+static int run_command(struct going_back *g, const char *command, struct vs_err *err)
+{
+	int status;
+
+	if (setenv("VSCTL_STORE", session_store_path(g->c.session), 1) < 0)
+		return vs_fail_errno(err, "environment");
+	fflush(stdout);
+	status = system(command);
+	if (status < 0)
+		return vs_fail_errno(err, "%s", command);
+	if (status != 0)
+		return vs_fail(err, VS_EIO, "%s: ended with status %d", command,
+			       WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
+	return 0;
+}
+
+static int keep_state_before(struct going_back *g, const struct check_summary *before,
+			     struct vs_err *err)
+{
+	cleanup_(vs_freep) char *verdict = vs_strdup(verdict_name(before->verdict));
+	cleanup_(vs_freep) char *loadable = vs_strdup(loadable_name(before->loadable));
+	cleanup_(vs_freep) char *level = vs_strdup("full");
+	const struct snap_health health = {
+		.verdict = verdict,
+		.loadable = loadable,
+		.level = level,
+		.errors = before->errors,
+		.warnings = before->warnings,
+	};
+	cleanup_(snap_manifest_freep) struct snap_manifest *m = NULL;
+	cleanup_(buf_fini) struct buf reason = { 0 };
+	struct snap_create_request req = {
+		.tool_version = VSCTL_VERSION,
+		.health = &health,
+		.jobs = g->access.jobs,
+		.clock = g->c.app->clock,
+	};
+	int r;
+
+	buf_printf(&reason, SNAP_REASON_BEFORE "rollback to %s", g->m->id);
+	req.reason = buf_cstr(&reason);
+	r = snap_create(g->access.state_dirfd, g->c.store, &req, &m, err);
+	if (r < 0)
+		return vs_err_in(err, "the state before could not be kept");
+	g->safety = vs_strdup(m->id);
+	return 0;
+}
+
+static bool is_needed(void *ctx, const struct snap_member *member)
+{
+	const struct going_back *g = ctx;
+
+	return g->needed[member - g->m->members];
+}
+
+static int unpack(struct going_back *g, struct vs_err *err)
+{
+	int state = g->access.state_dirfd;
+	int r;
+
+	r = snap_remove_tree(state, STAGE_DIR, err); /* of a run that was killed */
+	if (r == 0)
+		r = file_mkdir_at(state, STAGE_DIR, 0700, err);
+	if (r == 0)
+		r = file_open_dir(state, STAGE_DIR, FILE_NO_FOLLOW, &g->stage_dirfd, err);
+	if (r == 0)
+		r = snap_extract(&g->access, g->m, is_needed, g, g->stage_dirfd, err);
+	return r;
+}
+
+static int prepare(void *ctx, const struct check_summary *before, struct vs_err *err)
+{
+	struct going_back *g = ctx;
+	int r = 0;
+
+	g->start_ns = clock_elapsed_ns();
+	log_as_older(g, "initiated", NULL);
+	if (g->opts->pre_cmd)
+		r = run_command(g, g->opts->pre_cmd, err);
+	if (r == 0)
+		r = keep_state_before(g, before, err);
+	return r == 0 ? unpack(g, err) : r;
+}
+
+static int content(void *ctx, const struct action *a, struct buf *out, struct vs_err *err)
+{
+	struct going_back *g = ctx;
+	int r = file_read_at(g->stage_dirfd, a->path, FILE_NO_FOLLOW, UINT32_MAX, out, NULL, err);
+
+	return r > 0 ? vs_fail(err, VS_EFORMAT, "%s: is not a file", a->path) : r;
+}
+
+static int prove(void *ctx, struct vs_err *err)
+{
+	struct going_back *g = ctx;
+
+	return rollback_prove(&g->req, err);
+}
+
+/* ---- the plan ---- */
+
+static const struct emit_field change_fields[] = {
+	{ .key = "id", .heading = "collection" },
+	{ .key = "name", .heading = "name" },
+	{ .key = "added", .heading = "will go", .is_number = true },
+	{ .key = "removed", .heading = "will be back", .is_number = true },
+	{ .key = "changed", .heading = "as they were", .is_number = true },
+	{ .key = "kept", .heading = "untouched", .is_number = true },
+	{ 0 },
+};
+
+static void show_changes(struct change *c, void *ctx)
+{
+	const struct going_back *g = ctx;
+	struct emit *e = &c->app->emit;
+
+	emit_json_str(e, "snapshot", g->m->id);
+	emit_table(e, "collections", change_fields);
+	for (size_t i = 0; i < g->change_count; i++) {
+		const struct rollback_change *change = &g->changes[i];
+
+		if (!change->has_changes && !e->is_json && !c->app->common.verbose)
+			continue;
+		emit_text(e, change->directory);
+		emit_bytes(e, change->name);
+		emit_uint(e, change->added);
+		emit_uint(e, change->removed);
+		emit_uint(e, change->changed);
+		emit_uint(e, change->kept);
+	}
+	emit_table_end(e);
+}
+
+static void sum_up(struct going_back *g)
+{
+	struct buf text = { 0 };
+	uint64_t back = 0, gone = 0, kept = 0;
+	char when[32];
+
+	for (size_t i = 0; i < g->change_count; i++) {
+		back += g->changes[i].removed + g->changes[i].changed;
+		gone += g->changes[i].added;
+		kept += g->changes[i].kept;
+	}
+	if (g->c.plan.count == 0)
+		return;
+	time_format(g->m->time_ns, false, when);
+	buf_printf(&text, "back to %s of %s: ", g->m->id, when);
+	text_count(&text, back, "file");
+	buf_append_str(&text, " as they were then, ");
+	text_count(&text, gone, "file");
+	buf_printf(&text, " of today to go, %" PRIu64 " untouched; a snapshot keeps today's state",
+		   kept);
+	g->c.summary = buf_take_str(&text);
+}
+
+static int make_plan(struct going_back *g, struct vs_err *err)
+{
+	const struct rollback_opts *opts = g->opts;
+	int r;
+
+	r = rollback_words_parse(&g->words, opts, g->m, err);
+	if (r < 0)
+		return r;
+	g->req = (struct rollback_request){
+		.store = g->c.store,
+		.m = g->m,
+		.collections = (const char *const *)g->words.collections,
+		.collection_count = g->words.count,
+		.batches = g->words.batches,
+		.batch_count = g->words.batch_count,
+		.rehash = opts->rehash,
+		.jobs = g->access.jobs,
+	};
+	if (opts->at && !time_parse(opts->at, clock_now_ns(g->c.app->clock), &g->req.at_ns))
+		return vs_fail(
+			err, VS_EUSAGE,
+			"--at %s: not a time; give 2026-01-22T14:03:09Z or a duration like 24h",
+			opts->at);
+	r = plan_rollback(&g->c.plan, &g->req, &g->changes, &g->change_count, err);
+	g->needed = vs_alloc_array(g->m->member_count + 1, sizeof(*g->needed));
+	for (size_t i = 0; r == 0 && i < g->c.plan.count; i++) {
+		const struct action *a = &g->c.plan.actions[i];
+
+		if (a->is_sourced)
+			g->needed[snap_find_member(g->m, a->path) - g->m->members] = true;
+	}
+	sum_up(g);
+	return r;
+}
+
+/* ---- the command ---- */
+
+static int open_snapshot(struct going_back *g, const char *id, struct vs_err *err)
+{
+	const char *store_path = g->c.store->path;
+	int r;
+
+	g->access = (struct snap_access){
+		.state_dirfd = session_state_dirfd(g->c.session),
+		.jobs = app_jobs(g->c.app),
+		.progress = &g->progress,
+	};
+	if (g->access.state_dirfd < 0)
+		return vs_fail(err, VS_ENOENT,
+			       "there are no snapshots of %s: vsctl snapshot create makes one",
+			       store_path);
+	if (g->opts->key_file) {
+		r = key_load(g->opts->key_file, g->key, err);
+		if (r < 0)
+			return r;
+		g->access.key = g->key;
+	}
+	progress_begin(g->c.app, &g->progress, "file");
+	r = rollback_choose(g->c.app, &g->access, store_path, id, &g->m, err);
+	progress_end();
+	if (r < 0)
+		return r;
+	if (!g->opts->change.force && g->m->store_path &&
+	    strcmp(g->m->store_path, session_store_path(g->c.session)) != 0)
+		return vs_fail(
+			err, VS_EUSAGE,
+			"snapshot %s is of another store, %s; give --force if that is this one",
+			g->m->id, g->m->store_path);
+	if (g->m->store_kind && strcmp(g->m->store_kind, store_kind_name(g->c.store->kind)) != 0)
+		return vs_fail(err, VS_EUSAGE, "snapshot %s is of a %s store, and %s is a %s store",
+			       g->m->id, g->m->store_kind, store_path,
+			       store_kind_name(g->c.store->kind));
+	return 0;
+}
+
+/* What cannot undo the change any more is said and changes nothing. */
+static void settle(struct going_back *g)
+{
+	struct vs_err err = { 0 };
+
+	if (snap_set_status(g->access.state_dirfd, g->m->id, SNAP_RESTORED, NULL, &err) < 0)
+		app_note(g->c.app, "the manifest does not say that it was restored: %s", err.text);
+	if (g->opts->post_cmd && run_command(g, g->opts->post_cmd, &err) < 0)
+		app_note(g->c.app, "the store is back, and --post-cmd failed: %s", err.text);
+}
+
+int rollback_run(struct app *app, const struct rollback_opts *opts, const char *store,
+		 const char *id)
+{
+	cleanup_(going_back_fini) struct going_back g = {
+		.opts = opts,
+		.stage_dirfd = -1,
+		.access = { .state_dirfd = -1 },
+	};
+	const struct plan_source source = {
+		.ctx = &g, .prepare = prepare, .content = content, .verify = prove
+	};
+	struct vs_err err = { 0 };
+	int status = change_open(&g.c, app, &opts->change, store);
+
+	if (status >= 0)
+		return status;
+	if (open_snapshot(&g, id, &err) < 0 || make_plan(&g, &err) < 0)
+		return app_error(app, &err);
+	g.c.plan.source = &source;
+	g.c.accepts_errors = g.m->health.errors > 0;
+	status = change_run(&g.c, show_changes, &g);
+	if (g.start_ns != 0)
+		log_as_older(&g, status == EXIT_CLEAN ? "completed" : "failed",
+			     status == EXIT_CLEAN ? NULL : "the store is as it was");
+	if (status == EXIT_CLEAN && g.safety)
+		settle(&g);
+	return status;
+}
+
+static const struct opt options[] = {
+	CHANGE_OPTIONS(struct rollback_opts),
+	OPT_FLAG("partial", 0, struct rollback_opts, partial,
+		 "only some collections, which --collections names"),
+	OPT_TEXT("collections", 0, struct rollback_opts, collections, "A,B",
+		 "these only, by name or directory; all others stay as they are"),
+	OPT_TEXT("failed-collections", 0, struct rollback_opts, failed_collections, "A,B",
+		 "another word for --collections"),
+	OPT_TEXT(
+		"batches", 0, struct rollback_opts, batches, "C:BATCH,...",
+		"of these collections only the documents of these batches, in the order of writing"),
+	OPT_TEXT("at", 0, struct rollback_opts, at, "TIME",
+		 "only documents that were written until then"),
+	OPT_FLAG("rehash", 0, struct rollback_opts, rehash,
+		 "compare bytes; do not believe size, time and inode"),
+	OPT_FILE("key-file", 0, struct rollback_opts, key_file, "FILE",
+		 "the 32 bytes of the key of encrypted archives"),
+	OPT_TEXT("pre-cmd", 0, struct rollback_opts, pre_cmd, "CMD",
+		 "run before the store is changed; when it fails, nothing is"),
+	OPT_TEXT("post-cmd", 0, struct rollback_opts, post_cmd, "CMD",
+		 "run when the store is back: start the application again"),
+	OPT_END,
+};
+
+static int run(struct app *app, const void *opts, char *const *operands)
+{
+	return rollback_run(app, opts, operands[0], operands[1]);
+}
+
+static const struct example examples[] = {
+	{ "vsctl rollback --dry-run /var/lib/app/store snapshot_20260122_140309",
+	  "what would change" },
+	{ "vsctl rollback --partial --collections contextd_memories /var/lib/app/store "
+	  "snapshot_20260122_140309",
+	  "one collection" },
+	{ "vsctl rollback --yes --pre-cmd 'systemctl stop app' --post-cmd 'systemctl start app' "
+	  "/var/lib/app/store snapshot_20260122_140309",
+	  "with the application stopped meanwhile" },
+	{ NULL, NULL },
+};
+
+const struct command cmd_rollback = {
+	.name = "rollback",
+	.operands = "STORE SNAPSHOT",
+	.summary = "bring a store back to what one of its snapshots has",
+	.details =
+		"Verifies the snapshot, compares it with the store, and changes only files that differ. The state "
+		"before is kept as a snapshot of its own, and vsctl undo takes the rollback back. Afterwards every "
+		"byte is compared; if one differs, the store is as it was.",
+	.examples = examples,
+	.options = options,
+	.opts_size = sizeof(struct rollback_opts),
+	.run = run,
+};
