@@ -434,7 +434,7 @@ static const struct opt options[] = {
 	OPT_TEXT("failed-collections", 0, struct rollback_opts, failed_collections, "A,B",
 		 "another word for --collections"),
 	OPT_TEXT(
-		"batches", 0, struct rollback_opts, batches, "C:BATCH,...",
+		"batches", 0, struct rollback_opts, batches, "C:BATCH",
 		"of these collections only the documents of these batches, in the order of writing"),
 	OPT_TEXT("at", 0, struct rollback_opts, at, "TIME",
 		 "only documents that were written until then"),
