@@ -30,9 +30,16 @@ static int add_run(void *ctx, const char *name, enum file_type type, struct vs_e
 	return 0;
 }
 
-static int compare_runs(const void *a, const void *b)
+/* By the second, then by its part, which is at the end: the command in between says nothing. */
+static int compare_runs(const void *a_, const void *b_)
 {
-	return strcmp(*(char *const *)a, *(char *const *)b);
+	const char *a = *(char *const *)a_, *b = *(char *const *)b_;
+	const char *a_part = strrchr(a, '-'), *b_part = strrchr(b, '-');
+	int order = strncmp(a, b, strlen("20260122T140309Z"));
+
+	if (order == 0 && a_part && b_part)
+		order = strcmp(a_part, b_part);
+	return order != 0 ? order : strcmp(a, b);
 }
 
 /* The runs in the order of their names, which is that of their times. *@dirfd is the journal's
@@ -257,6 +264,12 @@ static bool touched_later(const struct path_index *last, size_t index, const cha
 	return path_index_find(last, slice_str(path), &step) && step > index;
 }
 
+static int changed_since(const struct journal *j, const char *path, struct vs_err *err)
+{
+	return vs_fail(err, VS_EFORMAT, "%s: has changed since run %s, so it is not taken back",
+		       path, j->run);
+}
+
 static int compare_end_state(struct journal *j, const struct step *step, const char *path,
 			     const struct node *want, struct vs_err *err)
 {
@@ -272,10 +285,61 @@ static int compare_end_state(struct journal *j, const struct step *step, const c
 	same = with_content ? node_equal(&now, want)
 			    : now.kind == want->kind && now.mode == want->mode;
 	if (!same)
-		return vs_fail(err, VS_EFORMAT,
-			       "%s: has changed since run %s, so it is not taken back", path,
-			       j->run);
+		return changed_since(j, path, err);
 	return 0;
+}
+
+/* What comes back needs the directory that it was in: there, or coming back itself. */
+static int check_parent(struct journal *j, const struct path_index *last, size_t index,
+			struct vs_err *err)
+{
+	const struct step *step = &j->steps[index];
+	const char *slash = strrchr(step->path, '/');
+	cleanup_(vs_freep) char *parent = NULL;
+	struct node now = { 0 };
+	int r;
+
+	if (!slash || step->before.kind == NODE_ABSENT)
+		return 0;
+	parent = vs_strndup(slice_of(step->path, (size_t)(slash - step->path)));
+	if (touched_later(last, index, parent))
+		return 0;
+	r = node_glance(j->store_dirfd, parent, &now, err);
+	if (r == 0 && now.kind != NODE_DIRECTORY)
+		return changed_since(j, parent, err);
+	return r;
+}
+
+struct made_dir {
+	struct journal *j;
+	const struct path_index *last;
+	size_t index;
+};
+
+static int check_made_entry(void *ctx, const char *name, enum file_type type, struct vs_err *err)
+{
+	const struct made_dir *made = ctx;
+	cleanup_(buf_fini) struct buf path = { 0 };
+
+	(void)type;
+	buf_printf(&path, "%s/%s", made->j->steps[made->index].path, name);
+	if (touched_later(made->last, made->index, buf_cstr(&path)))
+		return 0;
+	return changed_since(made->j, buf_cstr(&path), err);
+}
+
+/* A directory that was made can go when all that is in it came with the same run. */
+static int check_made(struct journal *j, const struct path_index *last, size_t index,
+		      struct vs_err *err)
+{
+	struct made_dir made = { .j = j, .last = last, .index = index };
+	cleanup_(file_closep) int fd = -1;
+	int r;
+
+	r = file_open_dir(j->store_dirfd, j->steps[index].path, FILE_NO_FOLLOW, &fd, err);
+	if (r < 0)
+		return changed_since(j, j->steps[index].path, err);
+	return file_list(fd, check_made_entry, &made, err);
 }
 
 static int check_end_state(struct journal *j, struct vs_err *err)
@@ -291,12 +355,14 @@ static int check_end_state(struct journal *j, struct vs_err *err)
 	for (size_t i = 0; r == 0 && i < j->count; i++) {
 		const struct step *step = &j->steps[i];
 
-		/* A directory that was made and filled goes only when it is empty again, which
-		 * rmdir itself sees to. */
-		if (step->kind != STEP_MKDIR && !touched_later(&last, i, step->path))
+		if (step->kind == STEP_MKDIR)
+			r = check_made(j, &last, i, err);
+		else if (!touched_later(&last, i, step->path))
 			r = compare_end_state(j, step, step->path, &step->after, err);
 		if (r == 0 && step->to && !touched_later(&last, i, step->to))
 			r = compare_end_state(j, step, step->to, &step->to_after, err);
+		if (r == 0)
+			r = check_parent(j, &last, i, err);
 	}
 	return r;
 }

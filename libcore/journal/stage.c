@@ -10,17 +10,23 @@
 
 #include <fcntl.h>
 
-static const char hex_digits[] = "0123456789abcdef";
-
-/* Four digits that tell runs of one second apart. */
-static void run_suffix(char out[5])
+/*
+ * A directory for the run, named by its time, its command and four digits that put runs of one second
+ * in their order: which 65,536th of it, or the next that is free.
+ */
+static int make_run(struct journal *j, int above, int64_t time_ns, const char *command,
+		    struct vs_err *err)
 {
-	uint64_t mix = (uint64_t)clock_elapsed_ns() ^ ((uint64_t)getpid() << 20);
+	uint32_t part = (uint32_t)(((uint64_t)time_ns % 1000000000) * 65536 / 1000000000);
+	char when[32];
+	int r = VS_EBUSY;
 
-	mix *= UINT64_C(0x9e3779b97f4a7c15);
-	for (int i = 0; i < 4; i++)
-		out[i] = hex_digits[(mix >> (48 + 4 * i)) & 15];
-	out[4] = '\0';
+	time_format_compact(time_ns, when);
+	for (; r == VS_EBUSY && part < 65536; part++) {
+		snprintf(j->run, sizeof(j->run), "%s-%.64s-%04" PRIx32, when, command, part);
+		r = file_mkdir_at(above, j->run, 0700, err);
+	}
+	return r;
 }
 
 static void format_header(struct journal *j, const struct journal_header *head)
@@ -51,28 +57,23 @@ int journal_begin(struct journal **out, int state_dirfd, int store_dirfd,
 {
 	cleanup_(journal_freep) struct journal *j = vs_alloc(sizeof(*j));
 	cleanup_(file_closep) int above = -1;
-	char when[32];
-	char suffix[5];
 	int r;
 
 	*j = (struct journal){ .state_dirfd = state_dirfd,
 			       .store_dirfd = store_dirfd,
 			       .dirfd = -1 };
-	time_format_compact(head->time_ns, when);
-	run_suffix(suffix);
-	snprintf(j->run, sizeof(j->run), "%s-%.64s-%s", when, head->command, suffix);
 	j->command = vs_strdup(head->command);
-	format_header(j, head);
 	r = file_mkdir_at(state_dirfd, JOURNAL_DIR, 0700, err);
 	if (r < 0 && r != VS_EBUSY)
 		return r;
 	r = file_open_dir(state_dirfd, JOURNAL_DIR, FILE_NO_FOLLOW, &above, err);
 	if (r == 0)
-		r = file_mkdir_at(above, j->run, 0700, err);
+		r = make_run(j, above, head->time_ns, head->command, err);
 	if (r == 0)
 		r = file_open_dir(above, j->run, FILE_NO_FOLLOW, &j->dirfd, err);
 	if (r < 0)
 		return vs_err_in(err, "run %s", j->run);
+	format_header(j, head);
 	*out = VS_TAKE(j);
 	return 0;
 }

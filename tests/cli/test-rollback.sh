@@ -73,6 +73,14 @@ state_before_is_a_snapshot() {
     return $r
 }
 
+# What it would take back has changed, in each of the ways that only show on the way: nothing is begun.
+undo_minds_what_changed() {
+    fresh && bad_day && runs 0 rollback --yes "$store" one && rm -rf "${store:?}/$alpha" && unchanged runs 8 undo --yes "$store" &&
+        err_has "$alpha" && err_has "has changed since run" || return
+    fresh && rm -rf "${store:?}/$beta" && runs 0 rollback --yes "$store" one && write beta 90 1 &&
+        unchanged runs 8 undo --yes "$store" && err_has "has changed since run"
+}
+
 a_second_one_does_nothing() {
     fresh && bad_day && runs 0 rollback --yes "$store" one && unchanged runs 0 rollback --yes "$store" one &&
         out_has "nothing to do"
@@ -277,6 +285,7 @@ latest_good_is_damaged() {
 
 check "all goes back" all_goes_back
 check "undo takes it back" undo_takes_it_back
+check "undo minds what has changed" undo_minds_what_changed
 check "the state before is a snapshot" state_before_is_a_snapshot
 check "a second one does nothing" a_second_one_does_nothing
 check "the dry run is the plan" dry_run_is_the_plan

@@ -24,8 +24,14 @@ tree_of() {
         find . -type f -print0 | LC_ALL=C sort -z | xargs -0 -r sha256sum) | sed -E 's/[0-9]{8}T[0-9]{6}Z/TIME/g' | sha256sum
 }
 
+# What a restore has made: nothing, or all of it.
+state_of_new() {
+    if [ -e "$scratch/new" ]; then tree_of "$scratch/new"; else echo nothing; fi
+}
+
 # Sidecars carry the time at which they were written.
 state_of() {
+    [ "$name" != restore ] || { state_of_new && return; }
     rm -rf "$scratch/look" && cp -a "$scratch/store" "$scratch/look"
     find "$scratch/look/.quarantine" -maxdepth 1 -name '*.json' -exec sed -i -E 's/[0-9]{4}-?[0-9]{2}-?[0-9]{2}T[0-9:.]+Z?/TIME/g' {} + 2>/dev/null
     tree_of "$scratch/look"
@@ -53,7 +59,7 @@ with_change() {
     "$vsctl" quarantine add --yes "$scratch/store" 748200f7 >/dev/null 2>&1
 }
 
-declare -A prepare=([recover]=plain [repair]=plain [add]=plain [release]=with_item [purge]=with_item [backup]=plain [undo]=with_change [rollback]=with_snapshot)
+declare -A prepare=([recover]=plain [repair]=plain [add]=plain [release]=with_item [purge]=with_item [backup]=plain [undo]=with_change [rollback]=with_snapshot [restore]=with_snapshot)
 declare -A command=(
     [recover]='recover-metadata --yes --force STORE'
     [repair]='repair --yes --force STORE'
@@ -63,11 +69,12 @@ declare -A command=(
     [backup]='metadata backup STORE'
     [undo]='undo --yes --force STORE'
     [rollback]='rollback --yes --force STORE one'
+    [restore]='restore --to NEW STORE one'
 )
 
 # The scene of an operation, made once and copied for each fault.
 scene() {
-    rm -rf "$scratch/store" "$scratch/store.vsctl" "$scratch/copy"
+    rm -rf "$scratch/store" "$scratch/store.vsctl" "$scratch/copy" "$scratch/new"
     if [ -d "$scratch/scene.$1" ]; then
         cp -a "$scratch/scene.$1/." "$scratch/"
         return
@@ -86,6 +93,7 @@ run() {
     shift
     words=${words//STORE/$scratch/store}
     words=${words//COPY/$scratch/copy}
+    words=${words//NEW/$scratch/new}
     if [ $# -gt 0 ]; then
         # shellcheck disable=SC2086
         strace -f -qq -o "$scratch/trace" -e trace="$calls" "$@" "$vsctl" --jobs 1 $words >"$scratch/out" 2>"$scratch/err" </dev/null
@@ -117,6 +125,10 @@ survives() {
     scene "$name"
     run "$name" -e "inject=$call:$fault:when=$n"
     points=$((points + 1))
+    if [ "$name" = restore ]; then
+        restored_again "$call" "$n" "$fault"
+        return
+    fi
     # A backup changes no store; everything else is ended, forward or back, by whoever comes next.
     "$vsctl" metadata backup "$scratch/store" >"$scratch/next" 2>&1 </dev/null
     case $? in
@@ -132,6 +144,25 @@ survives() {
         tail -n 3 "$scratch/trace"
         return 1
     }
+}
+
+# There is all or nothing, the same command makes it all, and nothing is left lying about.
+restored_again() {
+    local before
+    before=$(state_of_new)
+    [ "$before" = nothing ] || [ "$before" = "$new" ] || { echo "restore, $3 at $1 $2: neither old nor new" && return 1; }
+    run restore
+    case $?:$before in
+    4:nothing | 16:*) ;; # The store that the snapshot is of does not load.
+    *)
+        echo "restore, $3 at $1 $2: not again: $(cat "$scratch/err")"
+        return 1
+        ;;
+    esac
+    if [ "$(state_of_new)" != "$new" ] || [ -e "$scratch/.new.vsctl-restore" ]; then
+        echo "restore, $3 at $1 $2: not whole, or something is left"
+        return 1
+    fi
 }
 
 campaign() {
@@ -173,7 +204,7 @@ if ! strace -qq -o /dev/null -e inject=fsync:error=EIO:when=1 true 2>/dev/null; 
     exit 0
 fi
 [ "$seconds" -eq 0 ] || budget=$((seconds / ${#command[@]} + 1))
-for name in recover repair add release purge backup undo rollback; do
+for name in recover repair add release purge backup undo rollback restore; do
     check "old or new after every fault: $name" campaign "$name"
 done
 echo "# $(cat "$scratch"/points.* | awk '{ n += $1 } END { print n }') fault points of $(awk '{ n += $2 } END { print n }' "$scratch/totals") ($(paste -sd, "$scratch/totals"))"
