@@ -4,6 +4,7 @@
  */
 
 #include "change.h"
+#include "key.h"
 
 #include "chromem/chromem.h"
 #include "lookup/lookup.h"
@@ -19,6 +20,8 @@ struct recover_opts {
 	const char *name;
 	const char *names;
 	const char *mask;
+	const char *from_snapshot;
+	const char *key_file;
 };
 
 static const struct opt options[] = {
@@ -33,6 +36,10 @@ static const struct opt options[] = {
 		 "try the names in FILE as well, one a line"),
 	OPT_TEXT("mask", 0, struct recover_opts, mask, "MASK",
 		 "try every name of a mask, such as ?l?l?l_memories"),
+	OPT_TEXT("from-snapshot", 0, struct recover_opts, from_snapshot, "SNAPSHOT",
+		 "take names and metadata from this snapshot of the store"),
+	OPT_FILE("key-file", 0, struct recover_opts, key_file, "FILE",
+		 "the 32 bytes of the key of an encrypted snapshot"),
 	OPT_FLAG("in-quarantine", 0, struct recover_opts, in_quarantine,
 		 "collections that are in quarantine"),
 	OPT_TEXT("prove", 0, struct recover_opts, prove, "CMD",
@@ -209,7 +216,8 @@ static int search(struct change *c, const struct recover_opts *opts, const struc
 }
 
 static int plan_target(struct change *c, const struct recover_opts *opts, const struct target *t,
-		       struct slice name, const char *evidence, struct vs_err *err)
+		       struct slice name, const char *evidence, const struct chromem_meta *archived,
+		       struct vs_err *err)
 {
 	struct recover_request req = {
 		.collection = t->collection,
@@ -217,6 +225,7 @@ static int plan_target(struct change *c, const struct recover_opts *opts, const 
 		.evidence = evidence,
 		.reason = t->reason,
 		.state_dirfd = session_state_dirfd(c->session),
+		.archived = archived,
 		.force_name = opts->force_name,
 		.time_ns = clock_now_ns(c->app->clock),
 	};
@@ -255,6 +264,62 @@ static void leave_target(struct change *c, const struct target *t,
 		   buf_cstr(&fix));
 }
 
+/* ---- from a snapshot ---- */
+
+static int plan_archived(struct change *c, const struct recover_opts *opts,
+			 const struct snap_access *access, const struct snap_manifest *m,
+			 const struct target *t, struct vs_err *err)
+{
+	cleanup_(archived_meta_fini) struct archived_meta found = { 0 };
+	cleanup_(buf_fini) struct buf text = { 0 };
+	int r;
+
+	r = archived_meta_load(access, m, t->collection, &found, err);
+	if (r < 0)
+		return r;
+	if (r > 0) {
+		cleanup_(buf_fini) struct buf fix = { 0 };
+
+		buf_printf(&text, "snapshot %s has no metadata of it", m->id);
+		buf_append_str(&fix, "vsctl recover-metadata STORE ");
+		text_shell_word(&fix, t->collection);
+		plan_leave(&c->plan, t->reason ? t->reason : "name-unknown", t->collection,
+			   buf_cstr(&text), buf_cstr(&fix));
+		return 0;
+	}
+	buf_printf(&text, "snapshot %s, ", m->id);
+	text_escape(&text, slice_str(found.path));
+	return plan_target(c, opts, t, found.meta.name, buf_cstr(&text), &found.meta, err);
+}
+
+/* The snapshot says what a name was: nothing is searched, and no other source is asked. */
+static int plan_from_snapshot(struct change *c, const struct recover_opts *opts,
+			      const struct targets *t, struct vs_err *err)
+{
+	cleanup_(snap_manifest_freep) struct snap_manifest *m = NULL;
+	unsigned char key[CHROMEM_KEY_LEN];
+	struct snap_access access = { .state_dirfd = session_state_dirfd(c->session),
+				      .jobs = app_jobs(c->app) };
+	int r = 0;
+
+	if (access.state_dirfd < 0)
+		return vs_fail(err, VS_ENOENT, "there is no snapshot %s: %s does not exist",
+			       opts->from_snapshot, session_state_path(c->session));
+	if (opts->key_file) {
+		r = key_load(opts->key_file, key, err);
+		access.key = key;
+	}
+	if (r == 0)
+		r = snap_load(access.state_dirfd, opts->from_snapshot, &m, err);
+	if (r == 0)
+		r = archived_check_store(m, c->store, err);
+	if (r == 0)
+		r = snap_load_members(access.state_dirfd, m, err);
+	for (size_t i = 0; r == 0 && i < t->count; i++)
+		r = plan_archived(c, opts, &access, m, &t->items[i], err);
+	return r == 0 ? plan_stamp(&c->plan, c->store->dirfd, err) : r;
+}
+
 static int make_plan(struct change *c, const struct recover_opts *opts, const struct targets *t,
 		     struct vs_err *err)
 {
@@ -276,12 +341,12 @@ static int make_plan(struct change *c, const struct recover_opts *opts, const st
 		lookup_answer(l, hashes[i], &answer);
 		if (opts->name)
 			r = plan_target(c, opts, &t->items[i], slice_str(opts->name),
-					"given with --name", err);
+					"given with --name", NULL, err);
 		else if (answer.verdict == LOOKUP_FOUND)
 			r = plan_target(
 				c, opts, &t->items[i],
 				slice_of(answer.candidates[0].name, answer.candidates[0].name_len),
-				answer.candidates[0].evidence[0], err);
+				answer.candidates[0].evidence[0], NULL, err);
 		else
 			leave_target(c, &t->items[i], &answer);
 	}
@@ -294,21 +359,32 @@ static int run(struct app *app, const void *opts_, char *const *operands)
 	cleanup_(change_fini) struct change c = { .corrects = true, .prove = opts->prove };
 	cleanup_(targets_fini) struct targets targets = { 0 };
 	struct vs_err err = { 0 };
-	int status;
+	int r, status;
 
 	if (opts->all && operands[1])
 		return app_usage(app, "--all and a named collection exclude each other");
 	if (opts->name && (!operands[1] || operands[2]))
 		return app_usage(app, "--name is for one collection: name it");
-	if (opts->force_name && !opts->name)
-		return app_usage(app, "--force-name needs --name NAME");
+	if (opts->force_name && !opts->name && !opts->from_snapshot)
+		return app_usage(app, "--force-name needs --name NAME or --from-snapshot SNAPSHOT");
+	if (opts->from_snapshot && (opts->name || opts->names || opts->mask))
+		return app_usage(app,
+				 "--from-snapshot says the names: give no other source of them");
+	if (opts->key_file && !opts->from_snapshot)
+		return app_usage(app, "--key-file is for --from-snapshot SNAPSHOT");
 	status = change_open(&c, app, &opts->change, operands[0]);
 	if (status >= 0)
 		return status;
 	if (choose_targets(&c, opts, operands + 1, &targets, &err) < 0)
 		return app_error(app, &err);
 	c.accepts_errors = opts->force_name;
-	if (targets.count > 0 && make_plan(&c, opts, &targets, &err) < 0)
+	/* Asked for by its name, the snapshot must be there although nothing needs it. */
+	r = 0;
+	if (opts->from_snapshot)
+		r = plan_from_snapshot(&c, opts, &targets, &err);
+	else if (targets.count > 0)
+		r = make_plan(&c, opts, &targets, &err);
+	if (r < 0)
 		return app_error(app, &err);
 	return change_run(&c, NULL, NULL);
 }
@@ -319,6 +395,8 @@ static const struct example examples[] = {
 	  "one collection, without asking" },
 	{ "vsctl recover-metadata /var/lib/app/store e9f85bf6 --name contextd_memories",
 	  "with a name that is known" },
+	{ "vsctl recover-metadata /var/lib/app/store --from-snapshot nightly",
+	  "as a snapshot has them" },
 	{ NULL, NULL },
 };
 

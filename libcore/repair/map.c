@@ -103,25 +103,60 @@ static int read_rest(struct meta_map *map, struct chromem_reader *reader, struct
 	return 0;
 }
 
-int meta_map_find(struct meta_map *out, const struct recover_request *req, int dirfd,
-		  const char *file, struct vs_err *err)
+/* ---- snapshots ---- */
+
+static int ask_snapshots(struct meta_map *map, const struct store *store,
+			 const struct recover_request *req, struct vs_err *err)
+{
+	cleanup_(archived_meta_fini) struct archived_meta found = { 0 };
+	int r = archived_meta_newest(req->state_dirfd, store, req->collection, req->name, &found,
+				     err);
+
+	if (r != 0)
+		return VS_MIN(r, 0);
+	keep_pairs(map, found.meta.metadata, found.meta.metadata_count, "a snapshot");
+	return 1;
+}
+
+/* What others know of it: the newest backup, then the newest snapshot. 1 when there is one. */
+static int ask_others(struct meta_map *map, const struct store *store,
+		      const struct recover_request *req, struct vs_err *err)
+{
+	struct asking asking = { .map = map, .name = req->name };
+	struct backup_reader backups = { .ctx = &asking, .collection = look_at_backup };
+	int r;
+
+	if (req->state_dirfd < 0 || !names_hash_of(req->collection, &asking.hash))
+		return 0;
+	r = backup_read_all(req->state_dirfd, &backups, err);
+	if (r < 0 || asking.is_found)
+		return r < 0 ? r : 1;
+	return ask_snapshots(map, store, req, err);
+}
+
+int meta_map_find(struct meta_map *out, const struct store *store,
+		  const struct recover_request *req, int dirfd, const char *file,
+		  struct vs_err *err)
 {
 	cleanup_(chromem_reader_freep) struct chromem_reader *reader = chromem_reader_new();
 	cleanup_(meta_map_fini) struct meta_map map = { 0 };
 	cleanup_(buf_fini) struct buf bytes = { 0 };
-	struct asking asking = { .map = &map, .name = req->name };
-	struct backup_reader backups = { .ctx = &asking, .collection = look_at_backup };
 	struct vs_err absent = { 0 };
 	bool is_there;
 	int r = 0;
 
+	if (req->archived) {
+		keep_pairs(out, req->archived->metadata, req->archived->metadata_count,
+			   "the snapshot");
+		return 0;
+	}
 	is_there = file_read_at(dirfd, file, FILE_NO_FOLLOW, CHROMEM_FILE_MAX, &bytes, NULL,
 				&absent) == 0;
 	if (is_there)
 		r = read_whole(&map, reader, buf_slice(&bytes), err);
-	if (r == 0 && req->state_dirfd >= 0 && names_hash_of(req->collection, &asking.hash))
-		r = backup_read_all(req->state_dirfd, &backups, err);
-	if (r == 0 && is_there && !asking.is_found)
+	if (r == 0)
+		r = ask_others(&map, store, req, err);
+	if (r == 0 && is_there)
 		r = read_rest(&map, reader, buf_slice(&bytes), err);
 	if (r < 0)
 		return r;

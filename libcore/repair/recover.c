@@ -188,7 +188,7 @@ int plan_recover(struct plan *plan, const struct store *store, const struct reco
 		       ? (siblings.gzip > siblings.plain ? CHROMEM_GZIP : CHROMEM_PLAIN)
 		       : req->default_form;
 	snprintf(file, sizeof(file), "00000000%s", chromem_extension(form));
-	r = meta_map_find(&map, req, dirfd, file, err);
+	r = meta_map_find(&map, store, req, dirfd, file, err);
 	if (r == 0)
 		r = plan_set_aside(plan, store, req, dirfd, file, err);
 	if (r < 0)

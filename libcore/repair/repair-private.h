@@ -68,8 +68,9 @@ struct meta_map {
 void meta_map_fini(struct meta_map *map);
 
 /* The map for @req; @file is what stands in the directory @dirfd where the metadata go. */
-must_check_ int meta_map_find(struct meta_map *out, const struct recover_request *req, int dirfd,
-			      const char *file, struct vs_err *err);
+must_check_ int meta_map_find(struct meta_map *out, const struct store *store,
+			      const struct recover_request *req, int dirfd, const char *file,
+			      struct vs_err *err);
 
 /*
  * What names_gather() reads outside the store: manifests of snapshots and the audit log in the

@@ -292,14 +292,47 @@ must_check_ int plan_fixes(struct plan *plan, const struct store *store,
 			   struct vs_err *err);
 
 /*
+ * archived.c: a collection's metadata file in a snapshot. Owned; what @meta points to lives as long
+ * as this does.
+ */
+struct archived_meta {
+	char *path; /* of the member */
+	struct buf bytes;
+	struct chromem_reader *reader;
+	struct chromem_meta meta;
+};
+void archived_meta_fini(struct archived_meta *meta);
+
+/* Is @m a snapshot of this store? VS_EUSAGE names the other one. */
+must_check_ int archived_check_store(const struct snap_manifest *m, const struct store *store,
+				     struct vs_err *err);
+
+/*
+ * The metadata file of @collection (a directory, or an item of the quarantine as
+ * ".quarantine/ITEM") in the snapshot @m, whose members are loaded. 0, or 1 when the snapshot has
+ * none; VS_EFORMAT when what it has is no metadata file, or not what its list says.
+ */
+must_check_ int archived_meta_load(const struct snap_access *access, const struct snap_manifest *m,
+				   const char *collection, struct archived_meta *out,
+				   struct vs_err *err);
+
+/* The same from the newest snapshot of this store that has the collection under this name and can
+ * be read. */
+must_check_ int archived_meta_newest(int state_dirfd, const struct store *store,
+				     const char *collection, struct slice name,
+				     struct archived_meta *out, struct vs_err *err);
+
+/*
  * recover.c: a metadata file written anew; what was in its place goes into quarantine. The metadata
- * map is the one of the file in its place where that decodes, else the one that the newest metadata
- * backup has for this collection and name, else what can be read of the damaged file; else empty.
+ * map is the one that is given; else the one of the file in its place where that decodes, else the
+ * one that the newest metadata backup has for this collection and name, else that of the newest
+ * snapshot, else what can be read of the damaged file; else empty.
  */
 struct recover_request {
 	const char *collection; /* directory, or an item of the quarantine as ".quarantine/ITEM" */
 	struct slice name;
 	int state_dirfd;                       /* where backups are; -1: there is none */
+	const struct chromem_meta *archived;   /* whose map is taken; NULL: look for one */
 	const char *evidence;                  /* for the plan's text; NULL where there is none */
 	const char *reason;                    /* problem code; NULL when a person asked */
 	enum chromem_compression default_form; /* where the directory has no documents to tell */

@@ -15,7 +15,7 @@ struct extraction {
 	const struct snap_manifest *m;
 	int snapshots; /* directories */
 	int to;
-	unsigned char *is_wanted, *seen; /* for each member; owned */
+	struct snap_selection selection;
 	struct pool *pool;
 	struct digest_ctx *digest;
 	int fd; /* of the file that is being written */
@@ -25,42 +25,9 @@ static void extraction_fini(struct extraction *x)
 {
 	file_closep(&x->snapshots);
 	file_closep(&x->fd);
-	free(x->is_wanted);
-	free(x->seen);
+	snap_selection_fini(&x->selection);
 	pool_freep(&x->pool);
 	digest_ctx_freep(&x->digest);
-}
-
-static bool needs_archive(const struct extraction *x, uint32_t archive)
-{
-	for (size_t i = 0; i < x->m->member_count; i++) {
-		if (x->is_wanted[i] && x->m->members[i].archive == archive)
-			return true;
-	}
-	return false;
-}
-
-/* Which archives there must be is known before anything is written. */
-static int find_missing(const struct extraction *x, struct vs_err *err)
-{
-	cleanup_(buf_fini) struct buf missing = { 0 };
-
-	for (size_t i = 0; i < x->m->archive_count; i++) {
-		int r;
-
-		if (!needs_archive(x, (uint32_t)i))
-			continue;
-		r = snap_exists(x->snapshots, x->m->archives[i].file, err);
-		if (r < 0)
-			return r;
-		if (r == 0)
-			buf_printf(&missing, "%s%s/%s", missing.len > 0 ? ", " : "", SNAP_DIR,
-				   x->m->archives[i].file);
-	}
-	if (missing.len > 0)
-		return vs_fail(err, VS_ENOENT, "snapshot %s needs archives that are missing: %s",
-			       x->m->id, buf_cstr(&missing));
-	return 0;
 }
 
 static int make_directory(int to, const char *path, struct vs_err *err)
@@ -80,7 +47,7 @@ static int make_directories(struct extraction *x, bool all, struct vs_err *err)
 	for (size_t i = 0; r == 0 && !all && i < x->m->member_count; i++) {
 		cleanup_(vs_freep) char *path = vs_strdup(x->m->members[i].path);
 
-		for (char *p = strchr(path, '/'); r == 0 && x->is_wanted[i] && p;
+		for (char *p = strchr(path, '/'); r == 0 && x->selection.is_wanted[i] && p;
 		     p = strchr(p + 1, '/')) {
 			*p = '\0';
 			if (faccessat(x->to, path, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
@@ -133,43 +100,17 @@ static int write_member(struct extraction *x, struct snap_reader *reader,
 	return r;
 }
 
-static int read_one(struct extraction *x, uint32_t archive, struct vs_err *err)
+static int read_member(void *ctx, struct snap_reader *reader, const struct snap_member *member,
+		       struct vs_err *err)
 {
-	cleanup_(snap_reader_freep) struct snap_reader *reader = NULL;
-	const struct snap_member *member;
-	int r;
-
-	r = snap_reader_open(&reader, x->access, x->snapshots, &x->m->archives[archive], x->pool,
-			     err);
-	if (r < 0)
-		return r;
-	while ((r = snap_next_member(reader, x->m, archive, x->seen, &member, err)) > 0) {
-		if (!x->is_wanted[member - x->m->members])
-			continue;
-		r = write_member(x, reader, member, err);
-		if (r < 0)
-			break;
-		snap_progress_step(x->access->progress);
-	}
-	return r < 0 ? vs_err_in(err, "%s/%s", SNAP_DIR, x->m->archives[archive].file) : 0;
-}
-
-static int check_seen(const struct extraction *x, struct vs_err *err)
-{
-	for (size_t i = 0; i < x->m->member_count; i++) {
-		if (x->is_wanted[i] && !x->seen[i])
-			return vs_fail(err, VS_EFORMAT, "%s: is not in %s/%s",
-				       x->m->members[i].path, SNAP_DIR,
-				       x->m->archives[x->m->members[i].archive].file);
-	}
-	return 0;
+	return write_member(ctx, reader, member, err);
 }
 
 static int open_all(struct extraction *x, struct vs_err *err)
 {
 	int r = file_open_dir(x->access->state_dirfd, SNAP_DIR, FILE_NO_FOLLOW, &x->snapshots, err);
 
-	return r < 0 ? r : find_missing(x, err);
+	return r < 0 ? r : snap_selection_find_missing(&x->selection, x->snapshots, err);
 }
 
 int snap_extract(const struct snap_access *access, const struct snap_manifest *m,
@@ -183,27 +124,17 @@ int snap_extract(const struct snap_access *access, const struct snap_manifest *m
 		.to = dirfd,
 		.fd = -1,
 	};
-	uint64_t count = 0;
 	int r;
 
-	x.is_wanted = vs_alloc_array(m->member_count, 1);
-	x.seen = vs_alloc_array(m->member_count, 1);
 	x.digest = digest_ctx_new();
 	x.pool = pool_new(VS_MAX(access->jobs, 1));
-	for (size_t i = 0; i < m->member_count; i++) {
-		x.is_wanted[i] = !wanted || wanted(ctx, &m->members[i]);
-		count += x.is_wanted[i];
-	}
-	snap_progress_begin(access->progress, count);
+	snap_progress_begin(access->progress, snap_select(&x.selection, m, wanted, ctx));
 	r = open_all(&x, err);
 	if (r == 0)
 		r = make_directories(&x, !wanted, err);
-	for (size_t i = 0; r == 0 && i < m->archive_count; i++) {
-		if (needs_archive(&x, (uint32_t)i))
-			r = read_one(&x, (uint32_t)i, err);
-	}
 	if (r == 0)
-		r = check_seen(&x, err);
+		r = snap_selection_read(&x.selection, access, x.snapshots, x.pool, read_member, &x,
+					err);
 	if (r == 0)
 		r = finish_directories(&x, err);
 	return r == 0 && !access->is_scratch ? file_sync_fs(dirfd, err) : r;

@@ -205,6 +205,34 @@ must_check_ int snap_read_back(const struct snap_access *access, int snapshots_d
 			       const struct snap_manifest *m, size_t archives, struct pool *pool,
 			       struct vs_err *err);
 
+/* ---- select.c ---- */
+
+/* Some members of a snapshot; begin with snap_select(). */
+struct snap_selection {
+	const struct snap_manifest *m;
+	unsigned char *is_wanted, *seen; /* for each member; owned */
+};
+void snap_selection_fini(struct snap_selection *s);
+
+/* Choose those for which @wanted says true (NULL: all) and return how many these are. */
+uint64_t snap_select(struct snap_selection *s, const struct snap_manifest *m,
+		     bool (*wanted)(void *ctx, const struct snap_member *member), void *ctx);
+bool snap_selection_needs(const struct snap_selection *s, uint32_t archive);
+
+/* Which archives there must be is known before anything is read: VS_ENOENT names those that are
+ * missing. */
+must_check_ int snap_selection_find_missing(const struct snap_selection *s, int snapshots_dirfd,
+					    struct vs_err *err);
+must_check_ int snap_selection_check_seen(const struct snap_selection *s, struct vs_err *err);
+
+/* Call @read at each chosen member, which it reads to its end; then all must have been there. */
+must_check_ int snap_selection_read(struct snap_selection *s, const struct snap_access *access,
+				    int snapshots_dirfd, struct pool *pool,
+				    int (*read)(void *ctx, struct snap_reader *reader,
+						const struct snap_member *member,
+						struct vs_err *err),
+				    void *ctx, struct vs_err *err);
+
 /* ---- save.c ---- */
 
 /* Write the manifest of @m, which has none yet or has one to be replaced. */

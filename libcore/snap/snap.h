@@ -248,7 +248,7 @@ must_check_ int snap_create(int state_dirfd, const struct store *store,
 			    const struct snap_create_request *req, struct snap_manifest **out,
 			    struct vs_err *err);
 
-/* ---- using one (verify.c, extract.c, diff.c) ---- */
+/* ---- using one (verify.c, extract.c, select.c, diff.c) ---- */
 
 struct snap_access {
 	int state_dirfd;
@@ -302,6 +302,17 @@ must_check_ int snap_set_drill(int state_dirfd, const char *id, const struct sna
 must_check_ int snap_extract(const struct snap_access *access, const struct snap_manifest *m,
 			     bool (*wanted)(void *ctx, const struct snap_member *member), void *ctx,
 			     int dirfd, struct vs_err *err);
+
+/*
+ * The bytes of the members for which @wanted says true, in parts, in the order of the archives;
+ * @take NULL: they are only proven to be there. As in snap_extract(), everything is checked on its
+ * way, so what @take has got counts once this has returned 0.
+ */
+must_check_ int snap_read(const struct snap_access *access, const struct snap_manifest *m,
+			  bool (*wanted)(void *ctx, const struct snap_member *member),
+			  int (*take)(void *ctx, const struct snap_member *member,
+				      struct slice bytes, struct vs_err *err),
+			  void *ctx, struct vs_err *err);
 
 /* Is there room for @need bytes on the file system of @dirfd? Else VS_EIO with sysno ENOSPC and both
  * figures; @what is named as what they are for. */

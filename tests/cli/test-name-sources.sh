@@ -162,12 +162,115 @@ ambiguous_in_repair() {
         [ ! -e "$store/ce28adc0" ] && runs 0 verify "$store"
 }
 
+# ---- a snapshot that is asked for ----
+
+# A collection with a metadata map, and a snapshot of it; then the metadata are lost.
+fresh_with_snapshot() {
+    fresh && PYTHONPATH=$source/tests/kit "$python" -c '
+import sys, chromemstore
+chromemstore.write_collection(sys.argv[1], "quarterly_figures_2026", {"owner": "finance", "year": "2026"})' "$store" &&
+        cp "$store/b896586b/00000000.gob" "$scratch/original" && runs 0 snapshot create --name before "$@" "$store" &&
+        rm -f "$state"/known-names.jsonl "$state"/audit* && lose
+}
+
+as_it_was() {
+    cmp "$store/b896586b/00000000.gob" "$scratch/original"
+}
+
+from_snapshot() {
+    fresh_with_snapshot && runs 4 recover-metadata --dry-run --from-snapshot before "$store" &&
+        out_has "write metadata with the name quarterly_figures_2026 (snapshot before, b896586b/00000000.gob) and the metadata map of the snapshot" &&
+        [ ! -e "$store/b896586b/00000000.gob" ] && runs 1 recover-metadata --yes --from-snapshot before "$store" &&
+        as_it_was && runs 0 verify "$store"
+}
+
+# What stands in its place is not asked, whatever it says.
+from_snapshot_over_another() {
+    fresh_with_snapshot && PYTHONPATH=$source/tests/kit "$python" -c '
+import sys, chromemstore
+chromemstore.write_collection(sys.argv[1], "quarterly_figures_2026", {"owner": "nobody"})' "$store" &&
+        runs 0 recover-metadata --yes --from-snapshot before "$store" && ! as_it_was >"$scratch/differ" 2>&1 &&
+        runs 1 recover-metadata --yes --from-snapshot before "$store" b896586b && as_it_was
+}
+
+# The map comes from a snapshot as well when only the name was asked for.
+map_of_a_snapshot() {
+    fresh_with_snapshot && runs 1 recover-metadata --yes "$store" b896586b --name quarterly_figures_2026 &&
+        out_has "and the metadata map of a snapshot" && as_it_was
+}
+
+# A sealed one cannot be read without its key, and nobody asked for it.
+map_of_a_sealed_snapshot() {
+    head -c 32 /dev/urandom >"$scratch/key"
+    fresh_with_snapshot --key-file "$scratch/key" &&
+        runs 1 recover-metadata --yes "$store" b896586b --name quarterly_figures_2026 && ! as_it_was >"$scratch/differ" 2>&1
+}
+
+from_sealed_snapshot() {
+    head -c 32 /dev/urandom >"$scratch/key"
+    fresh_with_snapshot --key-file "$scratch/key" &&
+        runs 8 recover-metadata --yes --from-snapshot before "$store" && err_has "--key-file" &&
+        [ ! -e "$store/b896586b/00000000.gob" ] &&
+        runs 1 recover-metadata --yes --from-snapshot before --key-file "$scratch/key" "$store" && as_it_was
+}
+
+from_snapshot_in_quarantine() {
+    fresh_with_snapshot && runs 0 quarantine add --yes "$store" b896586b &&
+        runs 1 recover-metadata --yes --in-quarantine --from-snapshot before "$store" b896586b &&
+        runs 0 quarantine release --yes "$store" b896586b && as_it_was
+}
+
+from_damaged_snapshot() {
+    fresh_with_snapshot && "$python" - "$state/snapshots/before.tar.gz" <<'PYTHON' &&
+import sys
+with open(sys.argv[1], "r+b") as f:
+    data = bytearray(f.read())
+    data[len(data) // 2] ^= 1
+    f.seek(0)
+    f.write(data)
+PYTHON
+        runs 8 recover-metadata --yes --from-snapshot before "$store" && err_has "snapshots/before.tar.gz" &&
+        [ ! -e "$store/b896586b/00000000.gob" ]
+}
+
+# Two stores may have one state directory; each has its own snapshots.
+from_another_stores_snapshot() {
+    fresh_with_snapshot && cp -a "$store" "$scratch/place/other" &&
+        runs 16 recover-metadata --yes --state "$state" --from-snapshot before "$scratch/place/other" &&
+        err_has "a snapshot of another store" && [ ! -e "$scratch/place/other/b896586b/00000000.gob" ]
+}
+
+from_snapshot_without_it() {
+    fresh && lose 2>"$scratch/absent"
+    rm -rf "$store/b896586b" && runs 0 snapshot create --name early "$store" && mkdir "$store/b896586b" &&
+        cp "$store/ab5aa970/ea503d89.gob" "$store/b896586b/" &&
+        json change 4 recover-metadata --yes --from-snapshot early "$store" &&
+        jq_is '.left[0].why == "snapshot early has no metadata of it" and (.left[0].fix | contains("recover-metadata"))' &&
+        [ ! -e "$store/b896586b/00000000.gob" ]
+}
+
+from_snapshot_that_is_not_there() {
+    fresh_with_snapshot && runs 8 recover-metadata --yes --from-snapshot after "$store" &&
+        err_has "there is no snapshot after" && runs 16 recover-metadata --from-snapshot before --name x "$store" b896586b &&
+        runs 16 recover-metadata --key-file "$scratch/original" "$store" && err_has "--from-snapshot"
+}
+
 check "without a source there is no name" nothing_knows
 check "a given name" given
 check "a metadata backup" backup
 check "the manifest of a snapshot" manifest
 check "a snapshot" snapshot
 check "odd manifests" odd_manifests
+check "from a snapshot" from_snapshot
+check "from a snapshot, over what stands there" from_snapshot_over_another
+check "from a snapshot, in quarantine" from_snapshot_in_quarantine
+check "from a sealed snapshot" from_sealed_snapshot
+check "from a damaged snapshot" from_damaged_snapshot
+check "from a snapshot of another store" from_another_stores_snapshot
+check "from a snapshot that does not have it" from_snapshot_without_it
+check "from a snapshot that is not there" from_snapshot_that_is_not_there
+check "the map of a snapshot" map_of_a_snapshot
+check "the map of a sealed snapshot" map_of_a_sealed_snapshot
 check "the audit log" audit_log
 check "a torn audit log" torn_audit_log
 check "names remembered from earlier runs" remembered
