@@ -52,11 +52,12 @@ scripts_are_executable() {
 }
 
 pages_pass_mandoc() {
-    local files said
+    local files page said
     mapfile -t files < <(kept 'man/*.[1-9]')
     [ ${#files[@]} -gt 0 ] || return
     # A manual of one project has no operating system in its footer; SEE ALSO may name pages of others.
-    said=$(mandoc -Tlint -Wstyle "${files[@]}" 2>&1 |
+    # One page at a time: mandoc writes the end of a full buffer twice.
+    said=$(for page in "${files[@]}"; do mandoc -Tlint -Wstyle "$page"; done 2>&1 |
         grep -vE 'outdated mandoc.db|STYLE: (referenced manual not found|Mdocdate|operating system|RCS id missing)')
     [ -z "$said" ] || { echo "$said" && false; }
 }
