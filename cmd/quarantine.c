@@ -3,6 +3,7 @@
 /* `vsctl quarantine`: set aside, look at, put back. */
 
 #include "change.h"
+#include "key.h"
 #include "shown.h"
 
 #include "chromem/chromem.h"
@@ -11,6 +12,7 @@ struct quarantine_opts {
 	struct change_opts change;
 	const char *reason;
 	const char *copy;
+	const char *key_file;
 };
 
 /* ---- add ---- */
@@ -361,7 +363,10 @@ static const struct command cmd_quarantine_release = {
 static const struct opt purge_options[] = {
 	CHANGE_OPTIONS(struct quarantine_opts),
 	OPT_DIR("copy", 0, struct quarantine_opts, copy, "DIR",
-		"a directory elsewhere that holds the same item, byte for byte (cp -a)"),
+		"a directory elsewhere that holds the same item, byte for byte (cp -a); default: "
+		"a snapshot"),
+	OPT_FILE("key-file", 0, struct quarantine_opts, key_file, "FILE",
+		 "the 32 bytes of the key of encrypted snapshots"),
 	OPT_END,
 };
 
@@ -370,18 +375,23 @@ static int run_purge(struct app *app, const void *opts_, char *const *operands)
 	const struct quarantine_opts *opts = opts_;
 	cleanup_(change_fini) struct change c = { 0 };
 	cleanup_(quarantine_item_fini) struct quarantine_item item = { 0 };
+	struct purge_request req = { .item = &item, .copy = opts->copy };
+	unsigned char key[CHROMEM_KEY_LEN];
 	struct vs_err err = { 0 };
 	int status;
 
-	if (!opts->copy)
-		return app_usage(
-			app,
-			"nothing is purged before another copy of it is proven: give --copy DIR");
 	status = change_open(&c, app, &opts->change, operands[0]);
 	if (status >= 0)
 		return status;
+	if (opts->key_file) {
+		if (key_load(opts->key_file, key, &err) < 0)
+			return app_error(app, &err);
+		req.key = key;
+	}
+	req.state_dirfd = session_state_dirfd(c.session);
+	req.jobs = app_jobs(app);
 	if (quarantine_find(c.store, operands[1], &item, &err) < 0 ||
-	    plan_purge(&c.plan, c.store, &item, opts->copy, &err) < 0)
+	    plan_purge(&c.plan, c.store, &req, &err) < 0)
 		return app_error(app, &err);
 	return change_run(&c, NULL, NULL);
 }
@@ -389,6 +399,8 @@ static int run_purge(struct app *app, const void *opts_, char *const *operands)
 static const struct example purge_examples[] = {
 	{ "vsctl quarantine purge /var/lib/app/store e9f85bf6 --copy /backup/e9f85bf6",
 	  "remove what the copy holds as well" },
+	{ "vsctl quarantine purge /var/lib/app/store e9f85bf6",
+	  "remove what a snapshot is proven to hold" },
 	{ NULL, NULL },
 };
 
@@ -396,6 +408,9 @@ static const struct command cmd_quarantine_purge = {
 	.name = "purge",
 	.operands = "STORE ITEM",
 	.summary = "remove an item of which another copy is proven",
+	.details =
+		"Without --copy the snapshots of the store are asked, the newest first: one must have every file of "
+		"the item in its list, and the bytes in its archives are read and compared before anything goes.",
 	.examples = purge_examples,
 	.options = purge_options,
 	.opts_size = sizeof(struct quarantine_opts),

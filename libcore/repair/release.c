@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * Out of quarantine again: listed, released into the store, or purged.
+ * Out of quarantine again: listed, and released into the store. For good: purge.c.
  *
  * Release puts every file back where it came from. When the collection has been made anew
  * meanwhile, its files and those of the item are merged: what is not there is moved, what is there
@@ -15,7 +15,6 @@
 #include <fcntl.h>
 
 #define SIDECAR_MAX (UINT64_C(1) << 30)
-#define ITEM_DEPTH_MAX 8
 
 void quarantine_item_fini(struct quarantine_item *item)
 {
@@ -201,7 +200,7 @@ static int add_file(void *ctx, const char *name, enum file_type type, struct vs_
 	return 0;
 }
 
-static void plan_sidecar_removal(struct plan *plan, const struct quarantine_item *item)
+void plan_sidecar_removal(struct plan *plan, const struct quarantine_item *item)
 {
 	cleanup_(buf_fini) struct buf path = { 0 };
 
@@ -275,10 +274,8 @@ static int count_entry(void *ctx, const char *name, enum file_type type, struct 
 	return 0;
 }
 
-/* With the last item gone the directory goes too, so that setting aside and releasing leave no
- * trace. */
-static int plan_home_removal(struct plan *plan, const struct store *store,
-			     const struct quarantine_item *item, struct vs_err *err)
+int plan_home_removal(struct plan *plan, const struct store *store,
+		      const struct quarantine_item *item, struct vs_err *err)
 {
 	cleanup_(file_closep) int home = -1;
 	size_t entries = 0;
@@ -322,68 +319,6 @@ int plan_release(struct plan *plan, const struct store *store, const struct quar
 		if (r < 0 || rel.conflicts > 0)
 			return r < 0 ? r : plan_stamp(plan, store->dirfd, err);
 	}
-	r = plan_home_removal(plan, store, item, err);
-	return r < 0 ? r : plan_stamp(plan, store->dirfd, err);
-}
-
-/* ---- purge ---- */
-
-static int purge_tree(struct plan *plan, int dirfd, const char *path, unsigned depth,
-		      struct vs_err *err)
-{
-	cleanup_(item_names_fini) struct item_names list = { 0 };
-	cleanup_(file_closep) int fd = -1;
-	int r;
-
-	if (depth > ITEM_DEPTH_MAX)
-		return vs_fail(err, VS_ELIMIT, "%s: directories nested deeper than %d", path,
-			       ITEM_DEPTH_MAX);
-	r = file_open_dir(dirfd, path, FILE_NO_FOLLOW, &fd, err);
-	if (r == 0)
-		r = file_list(fd, add_file, &list, err);
-	for (size_t i = 0; r == 0 && i < list.count; i++) {
-		cleanup_(buf_fini) struct buf below = { 0 };
-		struct file_info info;
-
-		buf_printf(&below, "%s/%s", path, list.names[i]);
-		r = file_stat_at(fd, list.names[i], FILE_NO_FOLLOW, &info, err);
-		if (r == 0 && info.type == FILE_DIRECTORY)
-			r = purge_tree(plan, dirfd, buf_cstr(&below), depth + 1, err);
-		else if (r == 0)
-			plan_add(plan, STEP_REMOVE, "purge-file", buf_cstr(&below), NULL);
-	}
-	if (r == 0)
-		plan_add(plan, STEP_RMDIR, "remove-directory", path, NULL);
-	return r;
-}
-
-int plan_purge(struct plan *plan, const struct store *store, const struct quarantine_item *item,
-	       const char *copy, struct vs_err *err)
-{
-	cleanup_(buf_fini) struct buf path = { 0 };
-	struct digest mine, theirs;
-	struct action *a;
-	size_t first = plan->count;
-	char detail[512];
-	int r;
-
-	buf_printf(&path, QUARANTINE_DIR "/%s", item->name);
-	r = journal_look(store->dirfd, buf_cstr(&path), &mine, err);
-	if (r > 0)
-		r = journal_tree_digest(copy, &theirs, err);
-	if (r < 0)
-		return r;
-	if (r == 0 || memcmp(mine.bytes, theirs.bytes, DIGEST_LEN) != 0)
-		return vs_fail(err, VS_EUSAGE,
-			       "%s does not hold what %s holds, so nothing is purged", copy,
-			       item->name);
-	r = purge_tree(plan, store->dirfd, buf_cstr(&path), 0, err);
-	if (r < 0)
-		return r;
-	a = &plan->actions[first];
-	snprintf(detail, sizeof(detail), "remove the item, which %.200s holds byte for byte", copy);
-	a->detail = vs_strdup(detail);
-	plan_sidecar_removal(plan, item);
 	r = plan_home_removal(plan, store, item, err);
 	return r < 0 ? r : plan_stamp(plan, store->dirfd, err);
 }

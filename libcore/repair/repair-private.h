@@ -80,3 +80,12 @@ struct lookup;
 must_check_ int names_gather_written(struct lookup *l, const struct store *store, int state_dirfd,
 				     const struct name_target *targets, size_t count,
 				     struct vs_err *err);
+
+/* ---- what goes with an item of the quarantine (release.c) ---- */
+
+void plan_sidecar_removal(struct plan *plan, const struct quarantine_item *item);
+
+/* With the last item gone the directory goes too, so that setting aside and releasing leave no
+ * trace. */
+must_check_ int plan_home_removal(struct plan *plan, const struct store *store,
+				  const struct quarantine_item *item, struct vs_err *err);

@@ -238,7 +238,7 @@ struct quarantine_request {
 must_check_ int plan_quarantine(struct plan *plan, const struct store *store,
 				const struct quarantine_request *req, struct vs_err *err);
 
-/* release.c: what is in quarantine, and its ways out. */
+/* release.c: what is in quarantine, and its way back. */
 struct quarantine_item {
 	char *name;            /* "e9f85bf6.20260122T140309Z" */
 	char *collection;      /* directory it came from */
@@ -270,10 +270,21 @@ must_check_ int quarantine_find(const struct store *store, const char *name,
 must_check_ int plan_release(struct plan *plan, const struct store *store,
 			     const struct quarantine_item *item, struct vs_err *err);
 
-/* Out for good; @copy is a directory outside the store that holds the same tree, or VS_EUSAGE. */
+/*
+ * purge.c: out for good, once another copy is proven: a directory outside the store that holds the
+ * same tree, or, where none is given, a snapshot of the store that has each file of the item, by the
+ * digests of its list and by its archives as they are now. Else VS_EUSAGE (the copy) or VS_ENOENT,
+ * with what is missing.
+ */
+struct purge_request {
+	const struct quarantine_item *item;
+	const char *copy;         /* NULL: a snapshot */
+	int state_dirfd;          /* where snapshots are; -1: there is none */
+	const unsigned char *key; /* of sealed archives; NULL */
+	unsigned jobs;
+};
 must_check_ int plan_purge(struct plan *plan, const struct store *store,
-			   const struct quarantine_item *item, const char *copy,
-			   struct vs_err *err);
+			   const struct purge_request *req, struct vs_err *err);
 
 /* fixes.c: everything among @findings that has one safe answer; the rest is left, with the reason.
  */

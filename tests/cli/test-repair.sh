@@ -126,13 +126,69 @@ release_conflicts() {
 # Nothing goes for good before another copy of it is shown to be the same.
 purge_needs_a_copy() {
     fresh incident-missing-metadata && runs 0 quarantine add --yes "$store" e9f85bf6 && rm -rf "$scratch/copy" &&
-        runs 16 quarantine purge --yes "$store" e9f85bf6 && err_has "copy" &&
+        runs 8 quarantine purge --yes "$store" e9f85bf6 && err_has "there is no snapshot" && err_has "copy" &&
         cp -a "$(item e9f85bf6)" "$scratch/copy" && echo x >>"$(find "$scratch/copy" -type f | head -n 1)" &&
         runs 16 quarantine purge --yes "$store" e9f85bf6 --copy "$scratch/copy" && [ -d "$(item e9f85bf6)" ] &&
         rm -rf "$scratch/copy" && cp -a "$(item e9f85bf6)" "$scratch/copy" && rm "$(find "$scratch/copy" -type f | head -n 1)" &&
         runs 16 quarantine purge --yes "$store" e9f85bf6 --copy "$scratch/copy" && rm -rf "$scratch/copy" &&
         cp -a "$(item e9f85bf6)" "$scratch/copy" && runs 0 quarantine purge --yes "$store" e9f85bf6 --copy "$scratch/copy" &&
         [ ! -e "$store/.quarantine" ] && runs 0 quarantine list "$store" && out_has "nothing is in quarantine"
+}
+
+# A snapshot of a time when the documents stood in their collection.
+snapshot_then_quarantine() {
+    fresh incident-missing-metadata && rm -rf "$store.vsctl" && runs 4 snapshot create --name before --check quick "$@" "$store" &&
+        runs 0 quarantine add --yes "$store" e9f85bf6
+}
+
+purge_with_a_snapshot() {
+    snapshot_then_quarantine && json change 0 quarantine purge --dry-run "$store" e9f85bf6 && [ -d "$(item e9f85bf6)" ] &&
+        jq_is '[.plan[].detail // empty] == ["remove the item, which snapshot before holds byte for byte"]' &&
+        runs 0 quarantine purge --yes "$store" e9f85bf6 && out_has "snapshot before" && [ ! -e "$store/.quarantine" ]
+}
+
+# All but one: a document that was changed after the snapshot, and before it was set aside.
+purge_with_one_missing() {
+    fresh incident-missing-metadata && rm -rf "$store.vsctl" && runs 4 snapshot create --name before --check quick "$store" &&
+        printf x >>"$(find "$store/e9f85bf6" -type f | sort | tail -n 1)" && runs 0 quarantine add --yes "$store" e9f85bf6 &&
+        tree_of "$store" >"$scratch/tree" && runs 8 quarantine purge --yes "$store" e9f85bf6 &&
+        err_has "before lacks 1 of them" && err_has "vsctl snapshot create" && tree_of "$store" | cmp - "$scratch/tree" &&
+        runs 0 snapshot create --name after "$store" && runs 0 quarantine purge --yes "$store" e9f85bf6 &&
+        out_has "snapshot after holds" && [ ! -e "$store/.quarantine" ]
+}
+
+# The list has them all, and the archive does not any more.
+purge_with_a_damaged_archive() {
+    snapshot_then_quarantine && "$python" -c '
+import sys
+with open(sys.argv[1], "r+b") as f:
+    data = bytearray(f.read())
+    data[len(data) // 2] ^= 1
+    f.seek(0)
+    f.write(data)' "$store.vsctl/snapshots/before.tar.gz" && tree_of "$store" >"$scratch/tree" &&
+        runs 8 quarantine purge --yes "$store" e9f85bf6 && err_has "before has all of them in its list, but: snapshots/before.tar.gz" &&
+        tree_of "$store" | cmp - "$scratch/tree" && rm "$store.vsctl/snapshots/before.tar.gz" &&
+        runs 8 quarantine purge --yes "$store" e9f85bf6 && err_has "missing" && tree_of "$store" | cmp - "$scratch/tree"
+}
+
+purge_with_a_sealed_snapshot() {
+    head -c 32 /dev/urandom >"$scratch/key"
+    snapshot_then_quarantine --key-file "$scratch/key" && runs 8 quarantine purge --yes "$store" e9f85bf6 &&
+        err_has "--key-file" && [ -d "$(item e9f85bf6)" ] &&
+        runs 0 quarantine purge --yes --key-file "$scratch/key" "$store" e9f85bf6 && [ ! -e "$store/.quarantine" ]
+}
+
+# Two stores, one state directory: what the snapshot of one holds is no copy for the other, whose snapshot it is not.
+purge_with_another_stores_snapshot() {
+    snapshot_then_quarantine && rm -rf "$scratch/other" && cp -a "$store" "$scratch/other" &&
+        runs 8 quarantine purge --yes --state "$store.vsctl" "$scratch/other" e9f85bf6 && err_has "there is no snapshot" &&
+        [ -d "$scratch/other/.quarantine" ]
+}
+
+# No snapshot follows a link, so none holds one.
+purge_with_a_link() {
+    snapshot_then_quarantine && ln -s /etc/passwd "$(item e9f85bf6)/link" &&
+        runs 8 quarantine purge --yes "$store" e9f85bf6 && err_has "not a file" && [ -d "$(item e9f85bf6)" ]
 }
 
 # ---- backups ----
@@ -190,6 +246,12 @@ check "what could be salvaged" salvaged
 check "released into a collection that was made anew" release_merges
 check "conflicts stay in quarantine" release_conflicts
 check "nothing is purged without a copy" purge_needs_a_copy
+check "purged with a snapshot" purge_with_a_snapshot
+check "a snapshot with all but one" purge_with_one_missing
+check "a snapshot whose archive is damaged" purge_with_a_damaged_archive
+check "a sealed snapshot" purge_with_a_sealed_snapshot
+check "a snapshot of another store" purge_with_another_stores_snapshot
+check "a link in quarantine" purge_with_a_link
 check "24 backups are kept" keeps_24
 check "a plan is a file" plan_is_a_file
 check "a plan of another day" plan_of_another_day
