@@ -207,6 +207,7 @@ static int restore(struct restoring *rs, const char *id, struct vs_err *err)
 		.key = rs->c.has_key ? rs->c.key : NULL,
 		.jobs = app_jobs(rs->c.app),
 		.progress = &progress,
+		.trusts_digest = true,
 	};
 	int r;
 

@@ -356,6 +356,7 @@ static int open_snapshot(struct going_back *g, const char *id, struct vs_err *er
 		.state_dirfd = session_state_dirfd(g->c.session),
 		.jobs = app_jobs(g->c.app),
 		.progress = &g->progress,
+		.trusts_digest = true,
 	};
 	if (g->access.state_dirfd < 0)
 		return vs_fail(err, VS_ENOENT,

@@ -174,10 +174,9 @@ static int do_step(struct journal *j, size_t index, struct vs_err *err)
 	if (r < 0)
 		return r;
 	switch (step->kind) {
-	case STEP_WRITE:
-		r = put_file(j, index + 1, "new", &step->after, step->after.modified_ns != 0, &at,
-			     err);
-		break;
+	case STEP_WRITE: /* syncs the directory itself */
+		return put_file(j, index + 1, "new", &step->after, step->after.modified_ns != 0,
+				&at, err);
 	case STEP_REMOVE:
 		r = file_unlink_at(at.parent, at.name, err);
 		break;
@@ -215,8 +214,9 @@ static int undo_step(struct journal *j, size_t index, struct vs_err *err)
 	switch (step->kind) {
 	case STEP_WRITE:
 	case STEP_REMOVE:
-		r = step->has_old ? put_file(j, index + 1, "old", &step->before, true, &at, err)
-				  : file_unlink_at(at.parent, at.name, err);
+		if (step->has_old)
+			return put_file(j, index + 1, "old", &step->before, true, &at, err);
+		r = file_unlink_at(at.parent, at.name, err);
 		break;
 	case STEP_MOVE:
 		r = file_rename_at(to.parent, to.name, at.parent, at.name, false, err);

@@ -190,6 +190,9 @@ static int must_be(const struct node *node, enum node_kind kind, const char *pat
 		       kind == NODE_FILE ? "file" : "directory");
 }
 
+/* Contents of so many steps are made durable each; those of more all at once, before the record. */
+#define SYNCED_ONE_BY_ONE 16
+
 static int stage_bytes(struct journal *j, size_t number, const char *suffix, struct slice bytes,
 		       struct vs_err *err)
 {
@@ -201,7 +204,7 @@ static int stage_bytes(struct journal *j, size_t number, const char *suffix, str
 	r = file_create_at(j->dirfd, name, 0600, &fd, err);
 	if (r == 0)
 		r = file_write(fd, bytes, err);
-	if (r == 0)
+	if (r == 0 && number <= SYNCED_ONE_BY_ONE)
 		r = file_sync(fd, err);
 	return r < 0 ? vs_err_in(err, "run %s: %s", j->run, name) : 0;
 }
@@ -411,6 +414,8 @@ int journal_apply(struct journal *j, struct vs_err *err)
 	assert(!j->is_prepared);
 	for (size_t i = 0; i < j->count && r == 0; i++)
 		r = stage_step(j, &j->steps[i], i + 1, err);
+	if (r == 0 && j->count > SYNCED_ONE_BY_ONE)
+		r = file_sync_fs(j->dirfd, err);
 	if (r == 0)
 		r = write_record(j, err);
 	if (r < 0)
