@@ -14,6 +14,7 @@
  */
 
 #include "emit.h"
+#include "settings.h"
 
 #include "util/util.h"
 
@@ -111,6 +112,7 @@ struct common_opts {
 	uint64_t jobs;       /* 0: as many as there are processors */
 	uint64_t progress_s; /* 0: only on a terminal */
 	const char *store;
+	const char *config; /* read before anything else, see settings.h */
 	bool help;
 	bool version;
 };
@@ -161,6 +163,8 @@ const struct command *command_find(const struct command *const *list, const char
 struct app {
 	char *const *argv; /* as given; ends with NULL */
 	struct common_opts common;
+	uint32_t given; /* which rows of common_options the command line has: bit 0 is the first */
+	struct settings settings;
 	struct emit emit;
 	const struct vs_clock *clock;
 	const struct command *group; /* of the verb that runs; NULL for a plain command */

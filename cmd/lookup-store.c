@@ -76,8 +76,8 @@ int lookup_tell_store(struct search *s, struct vs_err *err)
 	int r;
 
 	if (!path)
-		path = getenv("VSCTL_STORE");
-	if (!path || *path == '\0')
+		path = settings_store(&s->app->settings);
+	if (!path)
 		return 0;
 	s->app->path = path;
 	r = store_open(&s->store, path, 0, err);

@@ -185,5 +185,6 @@ int main(int argc, char **argv)
 		status = EXIT_OPERATIONAL;
 	}
 	emit_fini(&app.emit);
+	settings_fini(&app.settings);
 	return status;
 }

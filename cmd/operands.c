@@ -58,12 +58,12 @@ static bool looks_like_path(const char *word)
 
 void parse_store(const struct app *app, struct parsed *p, size_t *count)
 {
-	const char *from_env = getenv("VSCTL_STORE");
+	const char *from_env = settings_store(&app->settings);
 	const char *store = app->common.store;
 	size_t min, max;
 
 	operands_count(app->command->operands, &min, &max);
-	if (!store && from_env && *from_env &&
+	if (!store && from_env &&
 	    (*count < min || *count == 0 || !looks_like_path(p->operands[0])))
 		store = from_env;
 	if (!store)

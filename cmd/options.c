@@ -17,81 +17,12 @@ const struct opt common_options[] = {
 		   "say every SEC seconds how far it is, also where there is no terminal"),
 	OPT_DIR("vectorstore-path", 0, struct common_opts, store, "DIR",
 		"the store, instead of the first operand"),
+	OPT_FILE("config", 0, struct common_opts, config, "FILE",
+		 "the file with settings; default: VSCTL_CONFIG, then /etc/vsctl.conf"),
 	OPT_FLAG("help", 'h', struct common_opts, help, "print this help"),
 	OPT_FLAG("version", 0, struct common_opts, version, "print the version"),
 	OPT_END,
 };
-
-static int choice_index(struct app *app, const struct opt *o, const char *shown_name,
-			const char *text, unsigned *out)
-{
-	struct nearest n = { .word = text, .distance = UINT_MAX };
-	cleanup_(buf_fini) struct buf shown = { 0 };
-	char words[8][32];
-	struct slice word;
-
-	for (unsigned i = 0; choice_word(o->words, i, &word); i++) {
-		if (slice_eq_str(word, text)) {
-			*out = i;
-			return 0;
-		}
-		assert(i < VS_COUNT(words) && word.len < sizeof(words[0]));
-		snprintf(words[i], sizeof(words[i]), "%.*s", (int)word.len, word.ptr);
-		nearest_try(&n, words[i]);
-	}
-	text_escape(&shown, slice_str(text));
-	if (nearest_word(&n))
-		return app_usage(app, "%s takes %s, not '%s'; did you mean %s?", shown_name,
-				 o->words, buf_cstr(&shown), n.best);
-	return app_usage(app, "%s takes %s, not '%s'", shown_name, o->words, buf_cstr(&shown));
-}
-
-static int option_store(struct app *app, const struct opt *o, void *opts, const char *shown_name,
-			const char *argument)
-{
-	char *field = (char *)opts + o->offset;
-	cleanup_(buf_fini) struct buf shown = { 0 };
-	unsigned index = (unsigned)o->value;
-	bool yes = true;
-	uint64_t number;
-	int r;
-
-	switch (o->kind) {
-	case OPT_KIND_FLAG:
-		memcpy(field, &yes, sizeof(yes));
-		return 0;
-	case OPT_KIND_CHOICE:
-		assert(argument);
-		r = choice_index(app, o, shown_name, argument, &index);
-		if (r != 0)
-			return r;
-		__attribute__((fallthrough));
-	case OPT_KIND_SET:
-		memcpy(field, &index, sizeof(index));
-		return 0;
-	case OPT_KIND_TEXT:
-	case OPT_KIND_FILE:
-	case OPT_KIND_DIR:
-		assert(argument);
-		if (*argument == '\0')
-			return app_usage(app, "%s needs %s, and got nothing", shown_name, o->words);
-		memcpy(field, &argument, sizeof(argument));
-		return 0;
-	case OPT_KIND_NUMBER:
-		assert(argument);
-		if (parse_u64(argument, o->value, &number)) {
-			memcpy(field, &number, sizeof(number));
-			return 0;
-		}
-		text_escape(&shown, slice_str(argument));
-		return app_usage(app, "%s takes a number up to %" PRIu64 ", not '%s'", shown_name,
-				 o->value, buf_cstr(&shown));
-	case OPT_KIND_END:
-		break;
-	}
-	assert(false);
-	return EXIT_USAGE;
-}
 
 struct walk {
 	struct app *app;
@@ -100,6 +31,18 @@ struct walk {
 	int i; /* the word being read */
 	void *opts;
 };
+
+static int walk_store(struct walk *w, const struct opt *o, void *opts, const char *shown_name,
+		      const char *argument)
+{
+	struct vs_err err = { 0 };
+
+	if (opt_store(o, opts, shown_name, argument, &err) < 0)
+		return app_usage(w->app, "%s", err.text);
+	if (opts == &w->app->common)
+		w->app->given |= 1u << (o - common_options);
+	return 0;
+}
 
 /* The row of an option among those of the command and the common ones; @opts gets what it fills. */
 static const struct opt *walk_find(struct walk *w, struct slice name, char letter, void **opts)
@@ -166,7 +109,7 @@ static int walk_long(struct walk *w, const char *word)
 		if (r != 0)
 			return r;
 	}
-	return option_store(w->app, o, opts, name, argument);
+	return walk_store(w, o, opts, name, argument);
 }
 
 static int walk_cluster(struct walk *w, const char *word)
@@ -188,7 +131,7 @@ static int walk_cluster(struct walk *w, const char *word)
 			if (r != 0)
 				return r;
 		}
-		r = option_store(w->app, o, opts, name, argument);
+		r = walk_store(w, o, opts, name, argument);
 		if (r != 0 || has_arg)
 			return r;
 	}
@@ -239,6 +182,20 @@ bool options_want_json(int argc, char **argv)
 	return json;
 }
 
+/* Known before the words are walked: what the file says comes first, and options overrule it. */
+static const char *config_option(int argc, char **argv)
+{
+	const char *path = NULL;
+
+	for (int i = 1; i < argc && argv[i] && strcmp(argv[i], "--") != 0; i++) {
+		if (strncmp(argv[i], "--config=", 9) == 0)
+			path = argv[i] + 9;
+		else if (strcmp(argv[i], "--config") == 0 && i + 1 < argc)
+			path = argv[i + 1];
+	}
+	return path;
+}
+
 void parsed_fini(struct parsed *p)
 {
 	free(p->opts);
@@ -251,22 +208,28 @@ int options_parse(struct app *app, int argc, char **argv, struct parsed *out)
 {
 	struct walk w = { .app = app, .argc = argc, .argv = argv };
 	size_t count = 0;
+	struct vs_err bad = { 0 };
 	int at[2];
 	int r;
 
 	r = parse_command(app, argc, argv, at);
 	if (r != 0)
 		return r;
+	settings_load(&app->settings, config_option(argc, argv));
 	if (app->command && app->command->opts_size > 0)
 		out->opts = vs_alloc(app->command->opts_size);
 	/* Room for all words, the store, and the NULL. */
 	out->operands = vs_alloc_array((size_t)argc + 2, sizeof(*out->operands));
 	w.opts = out->opts;
+	/* Where there is something wrong with them, help can still be asked for. */
+	(void)!settings_apply(app, out->opts, &bad);
 	r = walk_words(&w, at, out->operands, &count);
 	if (r != 0 || app->common.help || app->common.version)
 		return r;
 	if (!app->command)
 		return app_usage(app, "give a command; vsctl help lists them");
+	if (bad.status < 0 && app->command != &cmd_config && app->command != &cmd_help)
+		return app_usage(app, "%s; vsctl config --check lists all that is wrong", bad.text);
 	if (!app->command->run)
 		return app_usage(app, "%s needs a verb; vsctl help %s lists them",
 				 app->command->name, app->command->name);

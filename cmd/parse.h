@@ -25,6 +25,14 @@ bool opt_has_argument(const struct opt *o);
 const struct opt *rows_find_long(const struct opt *rows, struct slice name);
 const struct opt *rows_find_letter(const struct opt *rows, char letter);
 
+/*
+ * Store @argument in the field of @opts that the row names; @shown_name is what the person called
+ * the option. @argument is borrowed for as long as @opts; NULL where a switch was given. VS_EUSAGE
+ * says what is wrong with it, with everything in it escaped.
+ */
+must_check_ int opt_store(const struct opt *o, void *opts, const char *shown_name,
+			  const char *argument, struct vs_err *err);
+
 /* The nearest word to one that is not known: start with .word and .distance = UINT_MAX. */
 struct nearest {
 	const char *word;

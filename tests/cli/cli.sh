@@ -17,7 +17,7 @@ source=${SOURCE_ROOT:?}
 vsctl=$(realpath "${1:?}")
 python=${PYTHON:-/usr/bin/python3}
 unset VSCTL_STORE VSCTL_STATE NO_COLOR
-export TERM=xterm-256color
+export TERM=xterm-256color VSCTL_CONFIG=
 mkdir "$scratch/documents"
 
 show() {
