@@ -57,7 +57,7 @@ static int choose(struct drill *d, const char *id, struct vs_err *err)
 
 	if (id)
 		return snap_load(d->c->state_dirfd, id, &d->m, err);
-	r = snap_list_load(&list, d->c->state_dirfd, err);
+	r = snapshot_list_load(d->c, &list, err);
 	if (r < 0)
 		return r;
 	newest = snap_list_newest_good(&list);

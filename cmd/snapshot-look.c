@@ -70,8 +70,9 @@ static int run_list(struct app *app, const void *opts_, char *const *operands)
 	status = snapshot_open(&c, app, &opts->common, operands[0]);
 	if (status >= 0)
 		return status;
-	if (snap_list_load(&list, c.state_dirfd, &err) < 0)
+	if (snapshot_list_load(&c, &list, &err) < 0)
 		return app_error(app, &err);
+	snapshot_say_others(&c);
 	for (size_t i = 0; i < list.count; i++)
 		good += list.entries[i].m && snap_is_good(list.entries[i].m);
 	emit_document(e, app->command_words);

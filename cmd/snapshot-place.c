@@ -21,6 +21,17 @@ void snapshot_cmd_fini(struct snapshot_cmd *c)
 	free(c->state_path);
 }
 
+/* Also of a store that is lost, whose last part is not there. */
+static void find_absolute(struct snapshot_cmd *c)
+{
+	cleanup_(vs_freep) char *path = NULL;
+	struct vs_err ignored = { 0 };
+
+	if (!realpath(c->store_path, c->absolute))
+		snprintf(c->absolute, sizeof(c->absolute), "%s",
+			 path_absolute(c->store_path, &path, &ignored) == 0 ? path : c->store_path);
+}
+
 static int prepare(struct snapshot_cmd *c, struct app *app, const struct snapshot_opts *opts,
 		   const char *store_path)
 {
@@ -30,12 +41,12 @@ static int prepare(struct snapshot_cmd *c, struct app *app, const struct snapsho
 
 	c->app = app;
 	c->opts = opts;
+	c->is_given_state = state != NULL;
 	app->path = store_path;
 	while (len > 1 && store_path[len - 1] == '/')
 		len--;
 	c->store_path = vs_strndup(slice_of(store_path, len));
-	if (!realpath(c->store_path, c->absolute))
-		snprintf(c->absolute, sizeof(c->absolute), "%s", c->store_path);
+	find_absolute(c);
 	if (state_path_for(c->store_path, state, &c->state_path, &err) < 0)
 		return app_error(app, &err);
 	if (!opts->key_file)
@@ -134,6 +145,49 @@ int snapshot_open_locked(struct snapshot_cmd *c, struct app *app, const struct s
 	if (r == 0 && c->store && c->store->dirfd >= 0)
 		r = journal_recover(c->state_dirfd, c->store->dirfd, note_recovered, c, &err);
 	return r < 0 ? app_error(app, &err) : -1;
+}
+
+/* ---- the store's own ---- */
+
+static bool is_of_another(const struct snapshot_cmd *c, const struct snap_manifest *m)
+{
+	return m && !m->is_older && m->store_path && strcmp(m->store_path, c->absolute) != 0;
+}
+
+int snapshot_list_load(struct snapshot_cmd *c, struct snap_list *out, struct vs_err *err)
+{
+	size_t kept = 0;
+	int r = snap_list_load(out, c->state_dirfd, err);
+
+	for (size_t i = 0; r == 0 && c->is_given_state && i < out->count; i++) {
+		if (is_of_another(c, out->entries[i].m))
+			continue;
+		if (kept != i) {
+			struct snap_entry own = out->entries[i];
+
+			out->entries[i] = out->entries[kept];
+			out->entries[kept] = own;
+		}
+		kept++;
+	}
+	if (r < 0 || !c->is_given_state)
+		return r;
+	c->others = out->count - kept;
+	while (out->count > kept) {
+		struct snap_entry *other = &out->entries[--out->count];
+
+		free(other->id);
+		free(other->why);
+		snap_manifest_freep(&other->m);
+	}
+	return 0;
+}
+
+void snapshot_say_others(struct snapshot_cmd *c)
+{
+	if (c->others > 0)
+		app_note(c->app, "%s also has %zu snapshot%s of other stores", c->state_path,
+			 c->others, c->others == 1 ? "" : "s");
 }
 
 /* ---- records ---- */

@@ -4,6 +4,32 @@
 
 #include "snapshot.h"
 
+/* What others need of those that are gone need not take more room than that. The snapshots are
+ * removed by then, so a failure is told and is none of the command. */
+static void compact(struct snapshot_cmd *c, struct snap_compaction *out)
+{
+	struct snap_access access = { .state_dirfd = c->state_dirfd, .jobs = app_jobs(c->app) };
+	struct vs_err err = { 0 };
+
+	if (snap_compact(&access, out, &err) < 0)
+		app_note(c->app,
+			 "an archive that other snapshots need could not be made smaller: %s",
+			 err.text);
+}
+
+static void say_compaction(struct snapshot_cmd *c, const struct snap_compaction *done)
+{
+	struct emit *e = &c->app->emit;
+	char freed[16];
+
+	emit_json_uint(e, "archives_packed_anew", done->archives);
+	emit_json_uint(e, "archives_freed_bytes", done->freed);
+	size_format(done->freed, freed);
+	if (done->archives > 0 && !c->app->common.quiet)
+		emit_line(e, "packed anew what others need: %" PRIu64 " archive%s, %s less",
+			  done->archives, done->archives == 1 ? "" : "s", freed);
+}
+
 /* ---- delete ---- */
 
 struct delete_opts {
@@ -18,11 +44,24 @@ static const struct opt delete_options[] = {
 	OPT_END,
 };
 
+/* In a state directory that was given, the name may be that of another store's snapshot. */
+static int refuse_other(struct snapshot_cmd *c, const char *id, struct vs_err *err)
+{
+	cleanup_(snap_manifest_freep) struct snap_manifest *m = NULL;
+	struct vs_err ignored = { 0 };
+
+	if (!c->is_given_state || snap_load(c->state_dirfd, id, &m, &ignored) < 0 || m->is_older ||
+	    strcmp(m->store_path, c->absolute) == 0)
+		return 0;
+	return vs_fail(err, VS_EUSAGE, "%s is a snapshot of another store, %s", id, m->store_path);
+}
+
 static int run_delete(struct app *app, const void *opts_, char *const *operands)
 {
 	const struct delete_opts *opts = opts_;
 	cleanup_(snapshot_cmd_fini) struct snapshot_cmd c = SNAPSHOT_CMD_CLOSED;
 	struct snap_delete_request req = { .force = opts->force };
+	struct snap_compaction done = { 0 };
 	struct emit *e = &app->emit;
 	struct vs_err err = { 0 };
 	int status;
@@ -32,20 +71,23 @@ static int run_delete(struct app *app, const void *opts_, char *const *operands)
 	status = snapshot_open_locked(&c, app, &opts->common, operands[0], false);
 	if (status >= 0)
 		return status;
-	if (snapshot_record(&c, AUDIT_STARTED, 0, operands[1], &err) < 0)
+	if (refuse_other(&c, operands[1], &err) < 0 ||
+	    snapshot_record(&c, AUDIT_STARTED, 0, operands[1], &err) < 0)
 		return app_error(app, &err);
 	if (snap_delete(c.state_dirfd, operands[1], &req, &err) < 0) {
 		status = app_error(app, &err);
 		snapshot_record_end(&c, status, err.text);
 		return status;
 	}
+	compact(&c, &done);
 	snapshot_record_end(&c, EXIT_CLEAN, operands[1]);
 	emit_document(e, app->command_words);
 	snapshot_members_json(&c);
 	emit_json_str(e, "removed", operands[1]);
-	emit_document_end(e);
 	if (!app->common.quiet)
 		emit_line(e, "removed: %s", operands[1]);
+	say_compaction(&c, &done);
+	emit_document_end(e);
 	return EXIT_CLEAN;
 }
 
@@ -59,7 +101,8 @@ const struct command cmd_snapshot_delete = {
 	.operands = "STORE SNAPSHOT",
 	.summary = "remove one snapshot",
 	.details =
-		"One whose archive holds files of newer snapshots is refused, and so is the last good one.",
+		"What others need of its archive stays, packed anew where that saves a quarter or more. The last "
+		"good one is refused.",
 	.examples = delete_examples,
 	.options = delete_options,
 	.opts_size = sizeof(struct delete_opts),
@@ -156,6 +199,7 @@ static int run_cleanup(struct app *app, const void *opts_, char *const *operands
 	cleanup_(vs_freep) struct snap_decision *all = NULL;
 	struct emit *e = &app->emit;
 	struct vs_err err = { 0 };
+	struct snap_compaction done = { 0 };
 	uint64_t removed = 0, going = 0;
 	int r, status;
 
@@ -163,12 +207,13 @@ static int run_cleanup(struct app *app, const void *opts_, char *const *operands
 			       : snapshot_open_locked(&c, app, &opts->common, operands[0], false);
 	if (status >= 0)
 		return status;
-	r = snap_list_load(&list, c.state_dirfd, &err);
+	r = snapshot_list_load(&c, &list, &err);
 	if (r == 0)
 		r = snap_plan_cleanup(&list, &opts->policy, clock_now_ns(app->clock), &all, &err);
 	if (r < 0)
 		return app_error(app, &err);
 	assert(all || list.count == 0);
+	snapshot_say_others(&c);
 	for (size_t i = 0; i < list.count; i++)
 		going += !all[i].keep;
 	emit_document(e, app->command_words);
@@ -179,8 +224,12 @@ static int run_cleanup(struct app *app, const void *opts_, char *const *operands
 		show_decisions(e, all, list.count);
 	if (!opts->dry_run && clean(&c, all, list.count, &removed, &err) < 0)
 		return app_error(app, &err);
+	/* Also when nothing goes: an earlier run may have been cut short. */
+	if (!opts->dry_run)
+		compact(&c, &done);
 	emit_json_bool(e, "dry_run", opts->dry_run);
 	emit_json_uint(e, "removed", removed);
+	say_compaction(&c, &done);
 	emit_document_end(e);
 	if (opts->dry_run)
 		emit_line(e,
@@ -205,8 +254,8 @@ const struct command cmd_snapshot_cleanup = {
 	.summary = "remove the snapshots that no rule keeps",
 	.details =
 		"A snapshot stays when any rule keeps it; hours, days, weeks and months are those of UTC. The "
-		"last good one always stays, what others need stays, and snapshots of a corrupt store take no "
-		"place from good ones. Without a rule nothing is done.",
+		"last good one always stays, and snapshots of a corrupt store take no place from good ones. What "
+		"those that stay need of the others is packed anew. Without a rule nothing is done.",
 	.examples = cleanup_examples,
 	.options = cleanup_options,
 	.opts_size = sizeof(struct cleanup_opts),

@@ -110,7 +110,7 @@ static int verify_all(struct verifying *v, char *const *ids, struct vs_err *err)
 
 	while (ids[count])
 		count++;
-	r = snap_list_load(&list, v->c->state_dirfd, err);
+	r = snapshot_list_load(v->c, &list, err);
 	if (r < 0)
 		return r;
 	v->of = vs_alloc_array(count > 0 ? count : list.count, sizeof(*v->of));

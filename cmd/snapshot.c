@@ -55,7 +55,7 @@ static int find_young(struct snapshot_cmd *c, const char *if_older, char id[SNAP
 	if (!parse_duration(if_older, &age_s))
 		return vs_fail(err, VS_EUSAGE, "--if-older takes 90s, 30m, 24h or 7d, not %s",
 			       if_older);
-	r = snap_list_load(&list, c->state_dirfd, err);
+	r = snapshot_list_load(c, &list, err);
 	if (r < 0)
 		return r;
 	newest = snap_list_newest_good(&list);

@@ -42,6 +42,8 @@ struct snapshot_cmd {
 	unsigned char key[CHROMEM_KEY_LEN];
 	bool has_key;
 	char absolute[4096]; /* of the store, for the audit log */
+	bool is_given_state; /* then other stores may have their snapshots there as well */
+	size_t others;       /* that snapshot_list_load() left out */
 };
 #define SNAPSHOT_CMD_CLOSED                                                                        \
 	{                                                                                          \
@@ -58,6 +60,14 @@ must_check_ int snapshot_open_locked(struct snapshot_cmd *c, struct app *app,
 				     const struct snapshot_opts *opts, const char *store_path,
 				     bool needs_store);
 void snapshot_cmd_fini(struct snapshot_cmd *c);
+
+/* The snapshots of this store. In a state directory that was given, those of other stores are left
+ * out and counted; what cannot be read is of nobody knows which, and stays. */
+must_check_ int snapshot_list_load(struct snapshot_cmd *c, struct snap_list *out,
+				   struct vs_err *err);
+
+/* Say that there are others, if so. */
+void snapshot_say_others(struct snapshot_cmd *c);
 
 /* One record of the audit log; @message may be NULL. Says so when it cannot be written. */
 must_check_ int snapshot_record(struct snapshot_cmd *c, enum audit_phase phase, int status,

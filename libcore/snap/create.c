@@ -88,7 +88,10 @@ static int choose_id(struct making *mk, struct vs_err *err)
 	snprintf(mk->id, sizeof(mk->id), "%s", base);
 	r = is_taken(mk, mk->id, err);
 	if (r > 0 && mk->req->name)
-		return vs_fail(err, VS_EBUSY, "there is a snapshot %s already", base);
+		return vs_fail(err, VS_EBUSY,
+			       "there is a snapshot %s already, or one that was removed and whose "
+			       "archive others need",
+			       base);
 	for (unsigned i = 2; r > 0 && i < SUFFIX_MAX; i++) {
 		snprintf(mk->id, sizeof(mk->id), "%.100s_%u", base, i);
 		r = is_taken(mk, mk->id, err);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Removing one snapshot, and never what another one needs. */
+/* Removing one snapshot, and never what another one needs: its archive stays as long as any list
+ * names it. */
 
 #include "snap/private.h"
 
@@ -17,14 +18,19 @@ static int refuse_unreadable(const struct snap_list *list, const char *id, struc
 	return 0;
 }
 
-static int refuse_last_good(const struct snap_list *list, const char *id, struct vs_err *err)
+/* Of its store: the good ones of another are no way back for this one. */
+static int refuse_last_good(const struct snap_list *list, const char *id,
+			    const struct snap_manifest *m, struct vs_err *err)
 {
-	const struct snap_manifest *last = snap_list_newest_good(list);
 	size_t good = 0;
 
-	for (size_t i = 0; i < list->count; i++)
-		good += list->entries[i].m && snap_is_good(list->entries[i].m);
-	if (last && good == 1 && strcmp(last->id, id) == 0)
+	for (size_t i = 0; m && i < list->count; i++) {
+		const struct snap_manifest *other = list->entries[i].m;
+
+		good += other && snap_is_good(other) &&
+			strcmp(other->store_path, m->store_path) == 0;
+	}
+	if (m && snap_is_good(m) && good == 1)
 		return vs_fail(
 			err, VS_EBUSY,
 			"%s is the last good snapshot; give --force to remove it all the same", id);
@@ -44,7 +50,6 @@ int snap_delete(int state_dirfd, const char *id, const struct snap_delete_reques
 		struct vs_err *err)
 {
 	cleanup_(snap_list_fini) struct snap_list list = { 0 };
-	cleanup_(buf_fini) struct buf who = { 0 };
 	const struct snap_entry *entry;
 	uint64_t removed = 0;
 	int r;
@@ -63,13 +68,8 @@ int snap_delete(int state_dirfd, const char *id, const struct snap_delete_reques
 		return vs_fail(err, VS_ENOTSUP,
 			       "%s was made by the older tool: remove it with that", id);
 	if (!req->force)
-		r = refuse_last_good(&list, id, err);
+		r = refuse_last_good(&list, id, entry->m, err);
 	if (r == 0)
 		r = refuse_unreadable(&list, id, err);
-	if (r < 0)
-		return r;
-	if (snap_needed_by(&list, id, &who) > 0)
-		return vs_fail(err, VS_EBUSY, "%s holds files of %s: remove these first", id,
-			       buf_cstr(&who));
-	return snap_withdraw(state_dirfd, id, err);
+	return r == 0 ? snap_withdraw(state_dirfd, id, err) : r;
 }

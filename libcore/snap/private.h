@@ -247,5 +247,9 @@ must_check_ int snap_publish(struct snap_place *place, struct snap_manifest *m, 
 /* The manifest loses its name, and then all its files go. */
 must_check_ int snap_withdraw(int state_dirfd, const char *id, struct vs_err *err);
 
-/* How many of @list take files from the archive of @id; their names are appended to @who. */
-int snap_needed_by(const struct snap_list *list, const char *id, struct buf *who);
+/* What stands between the snapshot and a number in the name of an archive of compact.c. No id has a
+ * dot, so nothing else is called so. */
+#define SNAP_KEPT ".kept-"
+
+/* Does a manifest of @list name the archive @file? */
+bool snap_is_named(const struct snap_list *list, const char *file);

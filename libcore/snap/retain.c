@@ -175,24 +175,32 @@ static size_t first_place_for_bad(const struct snap_decision *all, size_t count)
 	return count;
 }
 
-/* Older ones come first, and only older ones are needed: one pass from the newest on is enough. */
-static void keep_needed(struct snap_decision *all, size_t count)
+/* The first of those that stay and take files from the archive of @d; NULL: none. */
+static const char *needed_by(const struct snap_decision *all, size_t count,
+			     const struct snap_decision *d)
 {
-	for (size_t i = count; i > 0; i--) {
-		const struct snap_manifest *m = all[i - 1].entry->m;
+	for (size_t i = 0; d->entry->m && i < count; i++) {
+		const struct snap_manifest *m = all[i].entry->m;
 
-		for (size_t k = 1; all[i - 1].keep && m && k < m->archive_count; k++) {
-			for (size_t j = 0; j < count; j++) {
-				if (strcmp(all[j].entry->id, m->archives[k].snapshot) == 0)
-					keep(&all[j], "holds files of %s", m->id);
-			}
+		for (size_t k = 1; all[i].keep && m && k < m->archive_count; k++) {
+			if (strcmp(d->entry->m->archives[0].file, m->archives[k].file) == 0)
+				return m->id;
 		}
 	}
+	return NULL;
 }
 
-static const char *why_removed(const struct snap_decision *d)
+static void say_why_removed(const struct snap_decision *all, size_t count, struct snap_decision *d)
 {
-	return is_good(d) ? "no rule keeps it" : "bad, and no rule keeps it among the bad ones";
+	const char *why =
+		is_good(d) ? "no rule keeps it" : "bad, and no rule keeps it among the bad ones";
+	const char *needed = needed_by(all, count, d);
+
+	if (needed)
+		snprintf(d->reason, sizeof(d->reason), "%s; what %.60s needs of it stays", why,
+			 needed);
+	else
+		snprintf(d->reason, sizeof(d->reason), "%s", why);
 }
 
 int snap_plan_cleanup(const struct snap_list *list, const struct snap_policy *policy,
@@ -217,10 +225,9 @@ int snap_plan_cleanup(const struct snap_list *list, const struct snap_policy *po
 	if (list->count > 0)
 		keep(&all[list->count - 1], "the newest of all");
 	keep_unreadable(all, list->count);
-	keep_needed(all, list->count);
 	for (size_t i = 0; i < list->count; i++) {
 		if (!all[i].keep)
-			snprintf(all[i].reason, sizeof(all[i].reason), "%s", why_removed(&all[i]));
+			say_why_removed(all, list->count, &all[i]);
 	}
 	*out = all;
 	return 0;

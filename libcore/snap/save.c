@@ -5,10 +5,12 @@
  *
  *	made:     .<id>.part archive -> .<id>.pending manifest -> list -> archive's name
  *		  -> manifest's
- *	removed:  manifest renamed to .<id>.pending -> archive -> list -> .<id>.pending
+ *	removed:  manifest renamed to .<id>.pending -> archives that no other manifest names
+ *		  -> list -> .<id>.pending
  *
  * There is a snapshot exactly as long as its manifest has its name. A .pending one says that the
- * other files of that name are nobody's, so what a kill left can be removed, and nothing else is.
+ * other files of that name are nobody's, so what a kill left can be removed, and nothing else is. An
+ * archive that others take files from stays when its snapshot goes; see compact.c.
  */
 
 #include "snap/private.h"
@@ -126,22 +128,17 @@ int snap_set_drill(int state_dirfd, const char *id, const struct snap_drill *dri
 
 /* ---- what others need ---- */
 
-int snap_needed_by(const struct snap_list *list, const char *id, struct buf *who)
+bool snap_is_named(const struct snap_list *list, const char *file)
 {
-	int count = 0;
-
 	for (size_t i = 0; i < list->count; i++) {
 		const struct snap_manifest *m = list->entries[i].m;
 
-		for (size_t k = 1; m && k < m->archive_count; k++) {
-			if (strcmp(m->archives[k].snapshot, id) != 0)
-				continue;
-			buf_printf(who, "%s%s", count > 0 ? ", " : "", m->id);
-			count++;
-			break;
+		for (size_t k = 0; m && k < m->archive_count; k++) {
+			if (strcmp(m->archives[k].file, file) == 0)
+				return true;
 		}
 	}
-	return count;
+	return false;
 }
 
 static bool all_can_be_read(const struct snap_list *list)
@@ -160,7 +157,8 @@ static bool all_can_be_read(const struct snap_list *list)
 struct left {
 	char **ids;   /* of .pending files */
 	char **files; /* other leftovers in the same directory */
-	size_t id_count, id_cap, file_count, file_cap;
+	char **kept;  /* archives of compact.c, which may be in use */
+	size_t id_count, id_cap, file_count, file_cap, kept_count, kept_cap;
 };
 
 static void left_fini(struct left *l)
@@ -169,8 +167,26 @@ static void left_fini(struct left *l)
 		free(l->ids[i]);
 	for (size_t i = 0; i < l->file_count; i++)
 		free(l->files[i]);
+	for (size_t i = 0; i < l->kept_count; i++)
+		free(l->kept[i]);
 	free(l->ids);
 	free(l->files);
+	free(l->kept);
+}
+
+/* "<id>.kept-<n>.tar.gz" */
+static bool is_kept_archive(const char *name)
+{
+	const char *mark = strstr(name, SNAP_KEPT);
+	char id[SNAP_ID_MAX + 1];
+	const char *end;
+
+	if (!mark || mark - name > SNAP_ID_MAX)
+		return false;
+	snprintf(id, sizeof(id), "%.*s", (int)(mark - name), name);
+	end = mark + strlen(SNAP_KEPT);
+	return snap_id_is_valid(id) && strspn(end, "0123456789") > 0 &&
+	       strcmp(end + strspn(end, "0123456789"), ".tar.gz") == 0;
 }
 
 static int find_left(void *ctx, const char *name, enum file_type type, struct vs_err *err)
@@ -180,7 +196,13 @@ static int find_left(void *ctx, const char *name, enum file_type type, struct vs
 	struct left *l = ctx;
 
 	(void)err;
-	if (type == FILE_DIRECTORY || name[0] != '.' || l->id_count + l->file_count >= LEFT_MAX)
+	if (type == FILE_DIRECTORY || l->id_count + l->file_count + l->kept_count >= LEFT_MAX)
+		return 0;
+	if (is_kept_archive(name)) {
+		l->kept = vs_grow(l->kept, &l->kept_cap, l->kept_count + 1, sizeof(*l->kept));
+		l->kept[l->kept_count++] = vs_strdup(name);
+	}
+	if (name[0] != '.')
 		return 0;
 	if (slice_ends_with(s, pending)) {
 		char *id = vs_strndup(slice_of(name + 1, s.len - sizeof(pending)));
@@ -209,18 +231,45 @@ static int remove_files(int dirfd, const struct left *l, uint64_t *removed, stru
 	return r;
 }
 
-/* Everything of a snapshot that is not one, its .pending manifest last. */
-static int remove_all(struct snap_place *place, const char *id, struct vs_err *err)
+static int remove_archive(const struct snap_place *place, const struct snap_list *list,
+			  const char *file, struct vs_err *err)
 {
+	return snap_is_named(list, file) ? 0 : snap_unlink(place->snapshots, file, err);
+}
+
+/* Archives that only this snapshot named: those of its manifest, and its own by its name, since
+ * there may be nothing to read in what is only a mark. */
+static int remove_archives(const struct snap_place *place, const struct snap_list *list,
+			   const char *id, struct vs_err *err)
+{
+	cleanup_(snap_manifest_freep) struct snap_manifest *m = NULL;
+	cleanup_(buf_fini) struct buf text = { 0 };
+	struct vs_err ignored = { 0 };
 	char name[SNAP_FILE_MAX];
 	int r = 0;
 
+	snap_pending_name(id, name);
+	if (file_read_at(place->manifests, name, FILE_NO_FOLLOW, SNAP_MANIFEST_MAX, &text, NULL,
+			 &ignored) == 0 &&
+	    snap_parse_manifest(buf_slice(&text), id, &m, &ignored) < 0)
+		m = NULL;
+	for (size_t i = 0; r == 0 && m && i < m->archive_count; i++)
+		r = remove_archive(place, list, m->archives[i].file, err);
 	for (int is_sealed = 0; r == 0 && is_sealed < 2; is_sealed++) {
 		snap_archive_name(id, is_sealed, name);
-		r = snap_unlink(place->snapshots, name, err);
+		r = remove_archive(place, list, name, err);
 	}
-	if (r == 0)
-		r = file_sync_dir(place->snapshots, err);
+	return r == 0 ? file_sync_dir(place->snapshots, err) : r;
+}
+
+/* Everything of a snapshot that is not one, its .pending manifest last. */
+static int remove_all(const struct snap_place *place, const struct snap_list *list, const char *id,
+		      struct vs_err *err)
+{
+	char name[SNAP_FILE_MAX];
+	int r;
+
+	r = remove_archives(place, list, id, err);
 	if (r == 0) {
 		snap_members_name(id, name);
 		r = snap_unlink(place->manifests, name, err);
@@ -232,33 +281,56 @@ static int remove_all(struct snap_place *place, const char *id, struct vs_err *e
 	return r == 0 ? file_sync_dir(place->manifests, err) : r;
 }
 
-static int end_pending(int state_dirfd, struct snap_place *place, const struct left *l,
-		       uint64_t *removed, struct vs_err *err)
+static int end_pending(const struct snap_place *place, const struct snap_list *list,
+		       const struct left *l, uint64_t *removed, struct vs_err *err)
 {
-	cleanup_(snap_list_fini) struct snap_list list = { 0 };
-	cleanup_(buf_fini) struct buf who = { 0 };
 	char name[SNAP_FILE_MAX];
-	int r;
+	int r = 0;
 
-	if (l->id_count == 0)
-		return 0;
-	r = snap_list_load(&list, state_dirfd, err);
 	for (size_t i = 0; r == 0 && i < l->id_count; i++) {
 		snap_manifest_name(l->ids[i], name);
 		r = snap_exists(place->manifests, name, err);
 		if (r < 0)
 			return r;
-		/* A snapshot that is there, or an archive that somebody may need, is not touched.
-		 */
-		if (r > 0 || !all_can_be_read(&list) ||
-		    snap_needed_by(&list, l->ids[i], &who) > 0) {
+		/* A snapshot that is there is not touched. */
+		if (r > 0) {
 			r = 0;
 			continue;
 		}
-		r = remove_all(place, l->ids[i], err);
+		r = remove_all(place, list, l->ids[i], err);
 		*removed += r == 0;
 	}
 	return r;
+}
+
+static int end_kept(const struct snap_place *place, const struct snap_list *list,
+		    const struct left *l, uint64_t *removed, struct vs_err *err)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < l->kept_count; i++) {
+		if (snap_is_named(list, l->kept[i]))
+			continue;
+		r = snap_unlink(place->snapshots, l->kept[i], err);
+		*removed += r == 0;
+	}
+	return r;
+}
+
+/* What manifests must be asked for: an archive that somebody may need is not touched. */
+static int end_unnamed(int state_dirfd, const struct snap_place *place, const struct left *archives,
+		       const struct left *manifests, uint64_t *removed, struct vs_err *err)
+{
+	cleanup_(snap_list_fini) struct snap_list list = { 0 };
+	int r;
+
+	if (manifests->id_count == 0 && archives->kept_count == 0)
+		return 0;
+	r = snap_list_load(&list, state_dirfd, err);
+	if (r < 0 || !all_can_be_read(&list))
+		return r;
+	r = end_pending(place, &list, manifests, removed, err);
+	return r == 0 ? end_kept(place, &list, archives, removed, err) : r;
 }
 
 int snap_sweep(int state_dirfd, uint64_t *removed, struct vs_err *err)
@@ -279,7 +351,7 @@ int snap_sweep(int state_dirfd, uint64_t *removed, struct vs_err *err)
 		r = remove_files(place.snapshots, &archives, removed, err);
 	if (r == 0)
 		r = remove_files(place.manifests, &manifests, removed, err);
-	return r == 0 ? end_pending(state_dirfd, &place, &manifests, removed, err) : r;
+	return r == 0 ? end_unnamed(state_dirfd, &place, &archives, &manifests, removed, err) : r;
 }
 
 /* ---- deleting ---- */
@@ -288,6 +360,7 @@ int snap_withdraw(int state_dirfd, const char *id, struct vs_err *err)
 {
 	cleanup_(snap_place_close) struct snap_place place = SNAP_PLACE_CLOSED;
 	char manifest[SNAP_FILE_MAX], pending[SNAP_FILE_MAX];
+	uint64_t removed = 0;
 	int r;
 
 	snap_manifest_name(id, manifest);
@@ -297,5 +370,5 @@ int snap_withdraw(int state_dirfd, const char *id, struct vs_err *err)
 		r = file_rename_at(place.manifests, manifest, place.manifests, pending, true, err);
 	if (r == 0)
 		r = file_sync_dir(place.manifests, err);
-	return r == 0 ? remove_all(&place, id, err) : r;
+	return r == 0 ? snap_sweep(state_dirfd, &removed, err) : r;
 }

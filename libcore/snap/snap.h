@@ -7,6 +7,7 @@
  * In the state directory (STORE.vsctl unless another one is given):
  *
  *	snapshots/<id>.tar.gz	  the files that this snapshot stored itself, as <id>/<path>
+ *	snapshots/<id>.kept-<n>.tar.gz  what others need of a snapshot that was removed
  *	manifests/<id>.json	  what the snapshot is; it exists exactly as long as this file does
  *	manifests/<id>.members.gz what it consists of: each file, its digest, which archive
  *	logs/snapshot_<time>.log  what was done, for people
@@ -342,7 +343,7 @@ must_check_ int snap_compare(const struct snap_manifest *m, const struct store *
 				       const struct snap_member *member, struct vs_err *err),
 			     void *ctx, struct vs_err *err);
 
-/* ---- removing (retain.c, delete.c) ---- */
+/* ---- removing (retain.c, delete.c, compact.c) ---- */
 
 struct snap_policy {
 	uint64_t days; /* keep what is younger; 0: no such rule. The same for the others. */
@@ -354,29 +355,42 @@ struct snap_policy {
 struct snap_decision {
 	const struct snap_entry *entry; /* borrowed from the list */
 	bool keep;
-	/* "newest of 2026-01-22", "last good one", "holds files of snapshot_...". */
+	/* "newest of 2026-01-22", "last good one", "no rule keeps it". */
 	char reason[160];
 };
 
 /*
  * Which of @list a policy keeps: pure. The last good one stays whatever the policy says. Bad ones
  * never count for a rule of good ones, so they push none out; among themselves the same rules are
- * asked, as long as they are newer than a good one that is kept. The newest of all stays, and what
- * another kept one needs. An empty policy is VS_EUSAGE. @out becomes an owned array of list->count,
+ * asked, as long as they are newer than a good one that is kept. The newest of all stays. What a
+ * kept one needs of the archive of another that goes stays as well. An empty policy is VS_EUSAGE. @out becomes an owned array of list->count,
  * in the list's order.
  */
 must_check_ int snap_plan_cleanup(const struct snap_list *list, const struct snap_policy *policy,
 				  int64_t now_ns, struct snap_decision **out, struct vs_err *err);
 
 /*
- * Remove a snapshot. When others take files from its archive, VS_EBUSY names them. The last good
- * one is refused (VS_EBUSY) unless @force.
+ * Remove a snapshot. An archive that others take files from stays until none does, and snap_compact()
+ * makes it smaller. The last good one is refused (VS_EBUSY) unless @force, and any, while a manifest
+ * cannot be read.
  */
 struct snap_delete_request {
 	bool force;
 };
 must_check_ int snap_delete(int state_dirfd, const char *id, const struct snap_delete_request *req,
 			    struct vs_err *err);
+
+/*
+ * Write the archives of snapshots that are gone anew, with what others still need of them, where
+ * that saves a quarter or more (compact.c). Killed or failed at any moment, every snapshot is whole,
+ * and the next call does the rest. Sealed archives stay as they are. @access->key is not used.
+ */
+struct snap_compaction {
+	uint64_t archives; /* written anew */
+	uint64_t freed;    /* bytes of the disk */
+};
+must_check_ int snap_compact(const struct snap_access *access, struct snap_compaction *out,
+			     struct vs_err *err);
 
 /* Remove what killed runs left over: files that no manifest names. *@removed counts them. */
 must_check_ int snap_sweep(int state_dirfd, uint64_t *removed, struct vs_err *err);

@@ -265,10 +265,43 @@ cleanup_keeps_the_last_good_one() {
         json snapshot 0 snapshot list "$store" && jq_is '[.snapshots[].snapshot] | sort == ["bad", "two"]'
 }
 
+# What a snapshot that stays needs of one that goes is in a new archive, which tar reads like any other.
 cleanup_orphans_nothing() {
+    fresh && PYTHONPATH=$source/tests/kit "$python" "$source/tests/kit/chromemstore.py" "$store" passing 0 60 &&
+        runs 0 snapshot create --name one "$store" && rm -r "$store/$(printf passing | sha256sum | head -c 8)" &&
+        runs 0 snapshot create --name two "$store" &&
+        json snapshot 0 snapshot cleanup --dry-run --keep-last 1 "$store" &&
+        jq_is '.removed == 0 and .archives_packed_anew == 0 and (.decisions[] | select(.snapshot == "one").reason | contains("what two needs of it stays"))' &&
+        runs 0 snapshot list "$store" && out_has one &&
+        json snapshot 0 snapshot cleanup --keep-last 1 "$store" &&
+        jq_is '.removed == 1 and .archives_packed_anew == 1 and .archives_freed_bytes > 0' &&
+        [ ! -e "$state/snapshots/one.tar.gz" ] && tar -tzf "$state/snapshots/one.kept-1.tar.gz" | grep -q '^one/' &&
+        runs 0 snapshot verify "$store" && runs 0 restore "$store" two --to "$scratch/back" && diff -r "$store" "$scratch/back" &&
+        rm -rf "$scratch/back"
+}
+
+delete_orphans_nothing() {
     fresh && runs 0 snapshot create --name one "$store" && runs 0 snapshot create --name two "$store" &&
-        json snapshot 0 snapshot cleanup --keep-last 1 "$store" && jq_is '.removed == 0 and (.decisions[] | select(.snapshot == "one").reason | contains("two"))' &&
-        runs 8 snapshot delete "$store" one && err_has two && runs 0 snapshot verify "$store"
+        json snapshot 0 snapshot delete "$store" one && jq_is '.removed == "one" and .archives_packed_anew == 0' &&
+        [ -e "$state/snapshots/one.tar.gz" ] && runs 0 snapshot verify "$store" two &&
+        runs 8 snapshot create --name one "$store" && runs 8 snapshot delete "$store" two && err_has "last good" &&
+        runs 0 snapshot delete --force "$store" two && [ -z "$(ls -A "$state/snapshots" "$state/manifests" | grep tar)" ]
+}
+
+# Two stores with one state directory: what is done for one is nothing to the other.
+two_stores_one_state() {
+    local other=$scratch/other shared=$scratch/shared
+    fresh && rm -rf "$other" "$shared" && cp -a "$store" "$other" &&
+        runs 0 snapshot create --state "$shared" --name a1 "$store" && runs 0 snapshot create --state "$shared" --name b1 "$other" &&
+        runs 0 snapshot create --state "$shared" --name a2 --full "$store" && runs 0 snapshot create --state "$shared" --name b2 --full "$other" &&
+        json snapshot 0 snapshot list --state "$shared" "$store" && jq_is '[.snapshots[].snapshot] == ["a2", "a1"]' &&
+        runs 0 snapshot list --state "$shared" "$other" && err_has "2 snapshots of other stores" && out_lacks a1 &&
+        json snapshot 0 snapshot cleanup --state "$shared" --keep-last 1 "$store" && jq_is '.removed == 1 and (.decisions | length) == 2' &&
+        runs 16 snapshot delete --state "$shared" "$store" b1 && err_has "another store" &&
+        runs 8 snapshot delete --state "$shared" "$store" a2 && err_has "last good" &&
+        rm -r "$other" && json snapshot 0 snapshot list --state "$shared" "$other" && jq_is '[.snapshots[].snapshot] == ["b2", "b1"]' &&
+        json snapshot 0 snapshot create --state "$shared" --if-older 24h "$store" && jq_is '.snapshot == "a2"' &&
+        rm -rf "$shared"
 }
 
 if_older() {
@@ -341,6 +374,8 @@ check "snapshots of the older tool" the_older_tools
 check "cleanup needs a rule" cleanup_needs_a_rule
 check "cleanup keeps the last good one" cleanup_keeps_the_last_good_one
 check "cleanup orphans nothing" cleanup_orphans_nothing
+check "delete orphans nothing" delete_orphans_nothing
+check "two stores with one state directory" two_stores_one_state
 check "create for cron" if_older
 check "encrypted" encrypted
 check "beside a writer" beside_a_writer

@@ -140,9 +140,70 @@ static void after_remove(struct scene *s, enum fault_outcome outcome, const char
 	expect_tidy(s, 1, where);
 }
 
+/* Most of the first snapshot is needed by nobody else, the rest by two. */
+#define PASSING 40
+
+static void add_passing(struct kit_dir *dir)
+{
+	for (unsigned i = 0; i < PASSING; i++) {
+		struct kit_doc doc;
+
+		kit_doc(&doc, "papers", 100000 + i);
+		kit_add_doc(dir, CHROMEM_PLAIN, "papers", &doc.doc);
+	}
+}
+
+static void build_on_first(struct scene *s)
+{
+	struct vs_err err = { 0 };
+
+	for (unsigned i = 0; i < PASSING; i++) {
+		cleanup_(vs_freep) char *path = kit_doc_path(CHROMEM_PLAIN, "papers", 100000 + i);
+
+		cr_assert_eq(file_unlink_at(s->store->dirfd, path, &err), 0, "%s", err.text);
+	}
+	cr_assert_eq(create(s, "second", false, &err), 0, "%s", err.text);
+	cr_assert_eq(create(s, "third", false, &err), 0, "%s", err.text);
+}
+
+static int remove_and_compact(void *ctx)
+{
+	struct scene *s = ctx;
+	struct snap_access access = { .state_dirfd = s->state, .jobs = 1 };
+	struct snap_delete_request req = { .force = true };
+	struct snap_compaction done = { 0 };
+	struct vs_err err = { 0 };
+	int r = snap_delete(s->state, "first", &req, &err);
+
+	return r < 0 ? r : snap_compact(&access, &done, &err);
+}
+
+static void after_compact(struct scene *s, enum fault_outcome outcome, const char *where)
+{
+	struct snap_access access = { .state_dirfd = s->state, .jobs = 1 };
+	struct snap_delete_request req = { .force = true };
+	struct snap_compaction done = { 0 };
+	struct vs_err err = { 0 };
+
+	cr_assert_neq(outcome, FAULT_SURVIVED, "%s", where);
+	cr_assert(all_good(s, "second", where), "%s", where);
+	cr_assert(all_good(s, "third", where), "%s", where);
+	if (all_good(s, "first", where))
+		cr_assert_eq(snap_delete(s->state, "first", &req, &err), 0, "%s: %s", where,
+			     err.text);
+	cr_assert_eq(snap_compact(&access, &done, &err), 0, "%s: %s", where, err.text);
+	cr_assert(all_good(s, "third", where), "%s", where);
+	cr_assert_neq(faccessat(s->state, "snapshots/first.tar.gz", F_OK, 0), 0, "%s", where);
+	cr_assert_eq(files_in(s->state, "snapshots"), 3, "%s", where); /* one is the kept one */
+	cr_assert_eq(files_in(s->state, "manifests"), 4, "%s", where);
+	cr_assert_eq(snap_delete(s->state, "second", &req, &err), 0, "%s: %s", where, err.text);
+	cr_assert_eq(snap_delete(s->state, "third", &req, &err), 0, "%s: %s", where, err.text);
+	expect_tidy(s, 0, where);
+}
+
 /* ---- the walk ---- */
 
-static void walk(int (*operation)(void *ctx),
+static void walk(bool has_others, int (*operation)(void *ctx),
 		 void (*after)(struct scene *s, enum fault_outcome outcome, const char *where))
 {
 	cleanup_(kit_dir_freep) struct kit_dir *dir = kit_healthy(CHROMEM_PLAIN);
@@ -162,9 +223,14 @@ static void walk(int (*operation)(void *ctx),
 
 			snprintf(where, sizeof(where), "%s at call %u", fault_mode_name(mode), n);
 			s.state = scratch_mkdir(place, where);
+			if (has_others)
+				add_passing(dir);
 			cr_assert_eq(create(&s, "first", false, &err), 0, "%s", err.text);
 			kit_doc(&doc, "notes", 1000 * mode + n);
-			kit_add_doc(dir, CHROMEM_PLAIN, "notes", &doc.doc);
+			if (has_others)
+				build_on_first(&s);
+			else
+				kit_add_doc(dir, CHROMEM_PLAIN, "notes", &doc.doc);
 			outcome = fault_run(n, mode, operation, &s);
 			after(&s, outcome, where);
 			close(s.state);
@@ -177,10 +243,15 @@ static void walk(int (*operation)(void *ctx),
 
 Test(snap, made, .timeout = 280)
 {
-	walk(make_second, after_make);
+	walk(false, make_second, after_make);
 }
 
 Test(snap, removed, .timeout = 280)
 {
-	walk(remove_first, after_remove);
+	walk(false, remove_first, after_remove);
+}
+
+Test(snap, packed_anew, .timeout = 280)
+{
+	walk(true, remove_and_compact, after_compact);
 }

@@ -36,8 +36,11 @@ static void make_list(struct snap_list *list, const struct row *rows, size_t cou
 		m->archives = vs_alloc_array(2, sizeof(*m->archives));
 		m->archive_count = rows[i].parent ? 2 : 1;
 		m->archives[0].snapshot = vs_strdup(id);
-		if (rows[i].parent)
+		m->archives[0].file = vs_strdup(id);
+		if (rows[i].parent) {
 			m->archives[1].snapshot = vs_strdup(rows[i].parent);
+			m->archives[1].file = vs_strdup(rows[i].parent);
+		}
 		if (rows[i].verdict == 'u')
 			snap_manifest_freep(&m);
 		list->entries[i].m = m;
@@ -138,7 +141,8 @@ Test(retain, the_last_good_one_stays)
 	expect(none, 2, (struct snap_policy){ .last = 1 }, "ab");
 }
 
-Test(retain, what_others_need_stays)
+/* The snapshot goes, and what others need of its archive stays: the reason says so. */
+Test(retain, what_others_need_keeps_no_snapshot)
 {
 	static const struct row rows[] = {
 		{ NOON - 5 * HOUR_NS, 'g', NULL }, { NOON - 4 * HOUR_NS, 'g', "a" },
@@ -146,8 +150,17 @@ Test(retain, what_others_need_stays)
 		{ NOON - HOUR_NS, 'g', "c" },
 	};
 
-	expect(rows, 5, (struct snap_policy){ .last = 1 }, "ace");
-	expect(rows, 4, (struct snap_policy){ .last = 1 }, "d");
+	struct snap_policy policy = { .last = 1 };
+	cleanup_(snap_list_fini) struct snap_list list = { 0 };
+	cleanup_(vs_freep) struct snap_decision *all = NULL;
+	struct vs_err err = { 0 };
+
+	expect(rows, 5, policy, "e");
+	expect(rows, 4, policy, "d");
+	make_list(&list, rows, 5);
+	cr_assert_eq(snap_plan_cleanup(&list, &policy, NOON, &all, &err), 0, "%s", err.text);
+	cr_assert_str_eq(all[2].reason, "no rule keeps it; what e needs of it stays");
+	cr_assert_str_eq(all[0].reason, "no rule keeps it");
 }
 
 Test(retain, what_cannot_be_read_stays)
