@@ -268,7 +268,7 @@ cleanup_keeps_the_last_good_one() {
 # What a snapshot that stays needs of one that goes is in a new archive, which tar reads like any other.
 cleanup_orphans_nothing() {
     fresh && PYTHONPATH=$source/tests/kit "$python" "$source/tests/kit/chromemstore.py" "$store" passing 0 60 &&
-        runs 0 snapshot create --name one "$store" && rm -r "$store/$(printf passing | sha256sum | head -c 8)" &&
+        runs 0 snapshot create --name one "$store" && rm -r "${store:?}/$(printf passing | sha256sum | head -c 8)" &&
         runs 0 snapshot create --name two "$store" &&
         json snapshot 0 snapshot cleanup --dry-run --keep-last 1 "$store" &&
         jq_is '.removed == 0 and .archives_packed_anew == 0 and (.decisions[] | select(.snapshot == "one").reason | contains("what two needs of it stays"))' &&
