@@ -41,6 +41,7 @@ enum remedy {
 	REMEDY_REMOVE_LEFTOVER,  /* set aside what no loader reads */
 	REMEDY_FIX_MODE,
 	REMEDY_BY_HAND, /* there is more than one answer: a person decides */
+	REMEDY_REBUILD_INDEX, /* of a Chroma segment, from the best copy of each vector */
 };
 
 enum problem {

@@ -416,6 +416,7 @@ static int plan_one(struct plan *plan, const struct store *store, struct fault_l
 	case REMEDY_RECOVER_METADATA:
 	case REMEDY_QUARANTINE_COLLECTION:
 	case REMEDY_BY_HAND:
+	case REMEDY_REBUILD_INDEX:
 		break;
 	}
 	return 0;
