@@ -58,7 +58,7 @@ store_and_state() {
     fixture incident-missing-metadata
     mkdir "$scratch/states"
     config_file "store = $store" "state = $scratch/states/one"
-    runs 4 repair --dry-run || [ $status -eq 0 ] || return
+    runs 4 repair --dry-run || [ "$status" -eq 0 ] || return
     [ -d "$scratch/states/one" ] || return
     VSCTL_STATE=$scratch/states/two runs "$status" repair --dry-run
     [ -d "$scratch/states/two" ] || return

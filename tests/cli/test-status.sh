@@ -62,7 +62,7 @@ store_is_gone() {
 }
 
 corrupt_snapshot() {
-    fixture incident-missing-metadata && runs 0 snapshot create "$store" || [ $status -le 4 ] || return
+    fixture incident-missing-metadata && runs 0 snapshot create "$store" || [ "$status" -le 4 ] || return
     json status 0 status "$store" && jq_is '.corruption_free == false and .health_status == "ERROR"'
 }
 
