@@ -285,7 +285,7 @@ delete_orphans_nothing() {
         json snapshot 0 snapshot delete "$store" one && jq_is '.removed == "one" and .archives_packed_anew == 0' &&
         [ -e "$state/snapshots/one.tar.gz" ] && runs 0 snapshot verify "$store" two &&
         runs 8 snapshot create --name one "$store" && runs 8 snapshot delete "$store" two && err_has "last good" &&
-        runs 0 snapshot delete --force "$store" two && [ -z "$(ls -A "$state/snapshots" "$state/manifests" | grep tar)" ]
+        runs 0 snapshot delete --force "$store" two && same "" "$(find "$state/snapshots" "$state/manifests" -type f)"
 }
 
 # Two stores with one state directory: what is done for one is nothing to the other.

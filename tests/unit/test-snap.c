@@ -628,3 +628,51 @@ Test(snap, a_damaged_archive_is_not_packed_anew)
 	cr_assert_not(is_there(&s, "snapshots/a.kept-1.tar.gz"));
 	scene_fini(&s);
 }
+
+Test(snap, missing_archives_are_named)
+{
+	struct scene s;
+	cleanup_(snap_manifest_freep) struct snap_manifest *a = NULL;
+	cleanup_(snap_manifest_freep) struct snap_manifest *b = NULL;
+	cleanup_(kit_dir_freep) struct kit_dir *to = kit_dir_new();
+	cleanup_(file_closep) int fd = open(to->path, O_RDONLY | O_DIRECTORY);
+	struct snap_access access;
+	struct vs_err err = { 0 };
+	char why[1200];
+
+	scene_init(&s, CHROMEM_PLAIN);
+	access = (struct snap_access){ .state_dirfd = s.state, .jobs = 1 };
+	a = create(&s, "a");
+	b = create(&s, "b");
+	cr_assert_eq(unlinkat(s.state, "snapshots/a.tar.gz", 0), 0);
+	cr_assert_eq(snap_extract(&access, b, NULL, NULL, fd, &err), VS_ENOENT);
+	cr_assert_not_null(strstr(err.text, "a.tar.gz"), "%s", err.text);
+	cr_assert_not(verifies(&s, "b", why, sizeof(why)));
+	cr_assert_not_null(strstr(why, "archive"), "%s", why);
+	scene_fini(&s);
+}
+
+Test(snap, sealed)
+{
+	struct scene s;
+	cleanup_(snap_manifest_freep) struct snap_manifest *m = NULL;
+	cleanup_(snap_verdict_fini) struct snap_verdict v = { 0 };
+	cleanup_(snap_verdict_fini) struct snap_verdict w = { 0 };
+	unsigned char key[CHROMEM_KEY_LEN] = "0123456789abcdef0123456789abcde";
+	struct snap_create_request req;
+	struct snap_access access;
+	struct vs_err err = { 0 };
+
+	scene_init(&s, CHROMEM_PLAIN);
+	req = request(&s, "x");
+	req.key = key;
+	cr_assert_eq(snap_create(s.state, s.store, &req, &m, &err), 0, "%s", err.text);
+	access = (struct snap_access){ .state_dirfd = s.state, .jobs = 1, .key = key };
+	cr_assert_eq(snap_verify(&access, "x", &v, NULL, &err), 0);
+	cr_assert(snap_verdict_is_good(&v), "%s", v.message[3]);
+	key[4] ^= 1;
+	cr_assert_eq(snap_verify(&access, "x", &w, NULL, &err), 0);
+	cr_assert(w.is_good[SNAP_CHECK_CHECKSUM]);
+	cr_assert_not(w.is_good[SNAP_CHECK_READABLE]);
+	scene_fini(&s);
+}
