@@ -12,7 +12,6 @@
 #include "shown.h"
 
 #include "file/file.h"
-#include "snap/older.h"
 #include "snap/snap.h"
 
 #include <fcntl.h>

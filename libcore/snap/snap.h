@@ -401,3 +401,5 @@ must_check_ int snap_remove_tree(int dirfd, const char *name, struct vs_err *err
 
 /* Append a line to logs/snapshot_<time>.log; for people, so a failure is no reason to stop. */
 must_check_ int snap_log(int state_dirfd, int64_t time_ns, const char *text, struct vs_err *err);
+
+#include "snap/older.h"
