@@ -14,12 +14,18 @@
 
 #define SEGMENTS_MAX 16
 
+struct kit_truth {
+	struct slice id, vector;
+};
+
 /* One segment and what it owns. */
 struct kit_segment {
 	struct chroma_segment segment;
 	char *id, *collection;
 	struct chroma_segment_row *rows, *log;
-	size_t row_cap, log_cap;
+	struct slice *vectors;   /* of log; empty where a row has none */
+	struct kit_truth *truth; /* what a client is to get back */
+	size_t row_cap, log_cap, vector_cap, truth_count, truth_cap;
 };
 
 struct kit_segments {
@@ -36,8 +42,16 @@ static inline void kit_segments_fini(struct kit_segments *s)
 
 		for (size_t n = 0; n < k->segment.row_count; n++)
 			vs_free_const(k->rows[n].id.ptr);
-		for (size_t n = 0; n < k->segment.log_count; n++)
+		for (size_t n = 0; n < k->segment.log_count; n++) {
 			vs_free_const(k->log[n].id.ptr);
+			vs_free_const(k->vectors[n].ptr);
+		}
+		for (size_t n = 0; n < k->truth_count; n++) {
+			vs_free_const(k->truth[n].id.ptr);
+			vs_free_const(k->truth[n].vector.ptr);
+		}
+		free(k->truth);
+		free(k->vectors);
 		free(k->rows);
 		free(k->log);
 		free(k->id);
@@ -83,23 +97,40 @@ static inline void kit_segment_line(struct kit_segments *s, const char *line)
 	out->has_rows = true;
 }
 
-static inline void kit_row_line(struct kit_segment *k, const char *line)
+static inline void kit_truth_line(struct kit_segment *k, char *line)
+{
+	char *save = NULL;
+	struct kit_truth truth = { 0 };
+
+	(void)strtok_r(line, " ", &save);
+	truth.id = kit_unhex(strtok_r(NULL, " ", &save));
+	truth.vector = kit_unhex(strtok_r(NULL, " ", &save));
+	k->truth = vs_grow(k->truth, &k->truth_cap, k->truth_count + 1, sizeof(truth));
+	k->truth[k->truth_count++] = truth;
+}
+
+static inline void kit_row_line(struct kit_segment *k, char *line)
 {
 	struct chroma_segment_row row = { 0 };
-	char hex[512];
-	unsigned operation;
+	char *save = NULL;
+	bool is_log = strcmp(strtok_r(line, " ", &save), "log") == 0;
+	struct slice vector = { 0 };
+	const char *text;
 
-	if (sscanf(line, "row %" SCNd64 " %511s", &row.seq_id, hex) == 2) {
-		row.id = kit_unhex(hex);
+	row.seq_id = strtoll(strtok_r(NULL, " ", &save), NULL, 10);
+	if (is_log)
+		row.operation = (uint8_t)strtoul(strtok_r(NULL, " ", &save), NULL, 10);
+	row.id = kit_unhex(strtok_r(NULL, " ", &save));
+	if (!is_log) {
 		k->rows = vs_grow(k->rows, &k->row_cap, k->segment.row_count + 1, sizeof(row));
 		k->rows[k->segment.row_count++] = row;
 		k->segment.rows = k->rows;
 		return;
 	}
-	cr_assert_eq(sscanf(line, "log %" SCNd64 " %u %511s", &row.seq_id, &operation, hex), 3,
-		     "%s", line);
-	row.operation = (uint8_t)operation;
-	row.id = kit_unhex(hex);
+	text = strtok_r(NULL, " ", &save);
+	vector = text ? kit_unhex(text) : vector;
+	k->vectors = vs_grow(k->vectors, &k->vector_cap, k->segment.log_count + 1, sizeof(vector));
+	k->vectors[k->segment.log_count] = vector;
 	k->log = vs_grow(k->log, &k->log_cap, k->segment.log_count + 1, sizeof(row));
 	k->log[k->segment.log_count++] = row;
 	k->segment.log = k->log;
@@ -126,6 +157,8 @@ static inline void kit_segments_load(struct kit_segments *s, const char *name)
 	for (char *line = strtok_r(facts, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
 		if (strncmp(line, "segment ", 8) == 0)
 			kit_segment_line(s, line);
+		else if (strncmp(line, "truth ", 6) == 0)
+			kit_truth_line(&s->row[s->count - 1], line);
 		else
 			kit_row_line(&s->row[s->count - 1], line);
 	}

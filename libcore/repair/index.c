@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* What an index directory is written from: reading the old one, and choosing each vector. */
+
+#include "repair/index-private.h"
+
+#include "file/file.h"
+
+#include <math.h>
+
+#define OLD_FILE_MAX ((uint64_t)1 << 38)
+#define LOST_IDS_MAX 20
+
+const char *index_file_name(int file)
+{
+	return file == INDEX_PICKLE ? "index_metadata.pickle"
+				    : hnsw_file_name((enum hnsw_file)file);
+}
+
+void index_summary_fini(struct index_summary *s)
+{
+	buf_fini(&s->lost_ids);
+}
+
+void old_index_fini(struct old_index *old)
+{
+	for (int i = 0; i < INDEX_FILES; i++)
+		buf_fini(&old->bytes[i]);
+	hnsw_index_fini(&old->index);
+	free(old->pair);
+	free(old->element);
+}
+
+/* ---- the old directory ---- */
+
+/* link_lists.bin may be a sparse file of terabytes: as far as a sound one of that many goes. */
+static size_t read_limit(const struct old_index *old, int file, uint64_t size)
+{
+	uint64_t records = old->info[HNSW_LEVEL0].size / 12 + 1;
+
+	if (file != HNSW_LINKS)
+		return (size_t)VS_MIN(size, OLD_FILE_MAX);
+	return (size_t)VS_MIN(VS_MIN(size, OLD_FILE_MAX), records * 512 + 65536);
+}
+
+static int read_old(const struct index_facts *facts, struct old_index *old, struct vs_err *err)
+{
+	cleanup_(file_closep) int fd = -1;
+	struct vs_err why = { 0 };
+	int r = file_open_dir(facts->dirfd, facts->segment, FILE_FOLLOW, &fd, &why);
+
+	if (r == VS_ENOENT)
+		return 0;
+	if (r < 0)
+		return vs_fail(err, (enum vs_status)r, "%s", why.text);
+	for (int i = 0; i < INDEX_FILES; i++) {
+		r = file_stat_at(fd, index_file_name(i), FILE_NO_FOLLOW, &old->info[i], &why);
+		if (r < 0 || old->info[i].type != FILE_REGULAR)
+			old->info[i] = (struct file_info){ 0 };
+	}
+	for (int i = 0; i < INDEX_FILES; i++) {
+		size_t max = read_limit(old, i, old->info[i].size);
+
+		if (max == 0)
+			continue;
+		r = file_read_head_at(fd, index_file_name(i), FILE_NO_FOLLOW, max, &old->bytes[i],
+				      NULL, err);
+		if (r < 0)
+			return vs_err_in(err, "%s", facts->segment);
+	}
+	return 0;
+}
+
+/* ---- its pickle ---- */
+
+static int take_pair(void *ctx, const struct pickle_entry *entry, struct vs_err *err)
+{
+	struct old_index *old = ctx;
+
+	/* Of a pickle that was cut in its second half the first has everything. */
+	if (entry->map == PICKLE_ID_TO_SEQ_ID || entry->number <= 0)
+		return 0;
+	if (old->pair_count == old->pair_cap) {
+		size_t cap = VS_MAX(old->pair_cap * 2, (size_t)256);
+		struct old_pair *pair = realloc(old->pair, cap * sizeof(*pair));
+
+		if (!pair)
+			return vs_fail(err, VS_ENOMEM, "no memory for %zu ids", cap);
+		old->pair = pair;
+		old->pair_cap = cap;
+	}
+	old->pair[old->pair_count++] = (struct old_pair){ entry->id, (uint64_t)entry->number };
+	return 0;
+}
+
+static int compare_pairs(const void *a_, const void *b_)
+{
+	const struct old_pair *a = a_, *b = b_;
+	int r = slice_cmp(a->id, b->id);
+
+	return r != 0 ? r : (a->label > b->label) - (a->label < b->label);
+}
+
+/* Each id once; one that has two labels has none that can be believed. */
+static void settle_pairs(struct old_index *old)
+{
+	size_t to = 0;
+
+	if (old->pair_count > 1)
+		qsort(old->pair, old->pair_count, sizeof(*old->pair), compare_pairs);
+	for (size_t i = 0; i < old->pair_count;) {
+		struct old_pair pair = old->pair[i];
+		bool is_one = true;
+
+		for (; i < old->pair_count && slice_eq(old->pair[i].id, pair.id); i++)
+			is_one &= old->pair[i].label == pair.label;
+		if (is_one)
+			old->pair[to++] = pair;
+		else
+			old->is_doubtful = true;
+	}
+	old->pair_count = to;
+}
+
+static int read_pickle(struct old_index *old, struct vs_err *err)
+{
+	const struct pickle_sink sink = { .ctx = old, .entry = take_pair };
+	struct pickle_fault fault;
+	int r;
+
+	if (old->bytes[INDEX_PICKLE].len == 0)
+		return 0;
+	r = pickle_read(buf_slice(&old->bytes[INDEX_PICKLE]), &sink, &old->meta, &fault, err);
+	if (r < 0)
+		return r;
+	/* One that would run code was written by somebody else, and is not believed. */
+	if (fault.kind == PICKLE_FAULT_CODE && r == 0)
+		old->pair_count = 0;
+	old->is_pickle_whole = r > 0;
+	settle_pairs(old);
+	return 0;
+}
+
+uint64_t old_label(const struct old_index *old, struct slice id)
+{
+	size_t from = 0;
+	size_t to = old->pair_count;
+
+	while (from < to) {
+		size_t mid = from + (to - from) / 2;
+		int c = slice_cmp(old->pair[mid].id, id);
+
+		if (c == 0)
+			return old->pair[mid].label;
+		if (c < 0)
+			from = mid + 1;
+		else
+			to = mid;
+	}
+	return 0;
+}
+
+/* ---- its elements ---- */
+
+static int compare_elements(const void *a_, const void *b_)
+{
+	const struct old_element *a = a_, *b = b_;
+
+	if (a->label != b->label)
+		return a->label < b->label ? -1 : 1;
+	return (a->id > b->id) - (a->id < b->id);
+}
+
+static int note_header(void *ctx, const struct hnsw_finding *f, struct vs_err *err)
+{
+	bool *is_sound = ctx;
+
+	(void)err;
+	/* The entry point is found again; the sizes and the number of elements are not. */
+	if (f->kind == HNSW_HEADER_SIZE || f->kind == HNSW_HEADER_FIELD ||
+	    f->kind == HNSW_COUNT_HIGH)
+		*is_sound = false;
+	return 0;
+}
+
+static int open_elements(const struct index_facts *facts, struct old_index *old, struct vs_err *err)
+{
+	const struct hnsw_params *p = &facts->params;
+	const struct hnsw_files files = {
+		.file = { buf_slice(&old->bytes[0]), buf_slice(&old->bytes[1]),
+			  buf_slice(&old->bytes[2]), buf_slice(&old->bytes[3]) }
+	};
+	bool is_sound = true;
+	const struct hnsw_check_request look = {
+		.space = p->space, .is_quick = true, .finding = note_header, .ctx = &is_sound
+	};
+	int64_t counter = old->meta.total_elements_added.value;
+	struct hnsw_stats stats;
+	struct hnsw_header h;
+	struct hnsw_fault fault;
+	int r = hnsw_check(&files, &look, &stats, err);
+
+	if (r < 0)
+		return r;
+	if (r > 0 && is_sound)
+		r = hnsw_open(&files, &old->index, &fault, err);
+	if (r != 0 && is_sound && old->index.dim == p->dim)
+		return r < 0 ? r : 0;
+	hnsw_index_fini(&old->index);
+	old->is_doubtful = true;
+	r = hnsw_header_make(0, p->dim, p->m, p->ef_construction, &h, err);
+	if (r == 0)
+		r = hnsw_open_as(&files, &h, counter > 0 ? (uint64_t)counter : INT64_MAX,
+				 &old->index, &fault, err);
+	return VS_MIN(r, 0);
+}
+
+static bool is_finite(const struct hnsw_index *x, uint32_t id)
+{
+	const float *v = hnsw_vector(x, id);
+
+	for (uint32_t i = 0; i < x->dim; i++)
+		if (!isfinite(v[i]))
+			return false;
+	return true;
+}
+
+/* Live elements with a vector and a label of their own, sorted by label. */
+static int list_elements(struct old_index *old, struct vs_err *err)
+{
+	const struct hnsw_index *x = &old->index;
+	size_t count = 0;
+	size_t to = 0;
+
+	old->element = vs_try_alloc((size_t)x->count + 1, sizeof(*old->element));
+	if (!old->element)
+		return vs_fail(err, VS_ENOMEM, "no memory for %" PRIu32 " elements", x->count);
+	for (uint32_t id = 0; id < x->count; id++) {
+		uint64_t label = hnsw_label(x, id);
+
+		old->label_highest = VS_MAX(old->label_highest, label);
+		if (hnsw_is_deleted(x, id))
+			continue;
+		old->live++;
+		if (label > 0 && label <= INT64_MAX)
+			old->element[count++] = (struct old_element){ label, id };
+	}
+	if (count > 1)
+		qsort(old->element, count, sizeof(*old->element), compare_elements);
+	for (size_t i = 0; i < count;) {
+		struct old_element e = old->element[i];
+		size_t n = 0;
+
+		for (; i < count && old->element[i].label == e.label; i++)
+			n++;
+		if (n == 1 && is_finite(x, e.id))
+			old->element[to++] = e;
+	}
+	old->element_count = to;
+	return 0;
+}
+
+bool old_element(const struct old_index *old, uint64_t label, uint32_t *out)
+{
+	const struct old_element key = { .label = label };
+	size_t from = 0;
+	size_t to = old->element_count;
+
+	while (from < to) {
+		size_t mid = from + (to - from) / 2;
+
+		if (old->element[mid].label == key.label) {
+			*out = old->element[mid].id;
+			return true;
+		}
+		if (old->element[mid].label < key.label)
+			from = mid + 1;
+		else
+			to = mid;
+	}
+	return false;
+}
+
+bool has_norm(const struct index_facts *facts, const struct old_index *old, uint32_t element)
+{
+	float length = hnsw_length(&old->index, element);
+
+	return facts->params.space != HNSW_COSINE || (isfinite(length) && length > 0);
+}
+
+int old_index_load(const struct index_facts *facts, struct old_index *old, struct vs_err *err)
+{
+	int r = read_old(facts, old, err);
+
+	if (r == 0)
+		r = read_pickle(old, err);
+	if (r == 0)
+		r = open_elements(facts, old, err);
+	return r < 0 ? r : list_elements(old, err);
+}
+
+void summary_add_lost(struct index_summary *s, struct slice id)
+{
+	if (s->lost++ >= LOST_IDS_MAX)
+		return;
+	text_escape(&s->lost_ids, id);
+	buf_append_byte(&s->lost_ids, '\n');
+}

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * index: the index directory of a Chroma collection written anew
+ *
+ * What is written is the state at the segment's position in the queue, so that the database need
+ * not be touched: the server plays the queue from there as it always does. Records keep their
+ * labels. Each vector comes from the best copy there is:
+ *
+ *	1. the newest row of the queue at or below the position, which is what the client sent;
+ *	2. the old index, by the label that its pickle gives the id, or that it can only have had:
+ *	   labels and row ids both rise with each new record, so in segments of the server in Rust
+ *	   the live labels pair with the ids in the order of embeddings.id; done where both are as
+ *	   many, and where no vector of the queue contradicts it;
+ *	3. a row of the queue above the position, where the record is older than that row.
+ *
+ * Where the old ids, labels and vectors are all sound, the graph is mended in place of being built:
+ * only elements with damaged links are linked anew, and internal ids and deleted marks stay.
+ */
+
+#include "check/check.h"
+#include "hnsw/hnsw.h"
+#include "util/util.h"
+
+#define INDEX_FILES (HNSW_FILES + 1)
+#define INDEX_PICKLE HNSW_FILES
+
+/* "header.bin" ... "index_metadata.pickle"; static. */
+const char *index_file_name(int file);
+
+/* A row of the embeddings table or of the queue; all borrowed. */
+struct index_row {
+	struct slice id;
+	int64_t seq_id;
+	uint8_t operation;   /* 0 add, 1 update, 2 upsert, 3 delete; queue only */
+	struct slice vector; /* 4 bytes a value, as the client sent it; empty: none. Queue only */
+};
+
+struct index_facts {
+	int dirfd;                 /* of the store */
+	const char *segment;       /* name of the directory */
+	struct hnsw_params params; /* space, dim, m, ef_construction, seed, pool */
+	/* A Python release wrote it last: it reads only pickles of its own making, which this does
+	 * not write; the old one is kept where it is sound. */
+	bool is_python;
+	bool has_position;
+	int64_t position;
+	const struct index_row *rows; /* of the metadata segment, in the order of embeddings.id */
+	size_t row_count;
+	const struct index_row *log; /* of the collection, rising by seq_id */
+	size_t log_count;
+};
+
+enum index_source {
+	INDEX_FROM_INDEX, /* the old one */
+	INDEX_FROM_QUEUE,
+	INDEX_SOURCES,
+};
+
+struct index_summary {
+	uint64_t records;               /* in the new index */
+	uint64_t source[INDEX_SOURCES]; /* by where their vectors come from */
+	uint64_t paired;                /* of those from the index: by order, not by the pickle */
+	uint64_t norms_lost;            /* cosine: have their direction, and the length 1 */
+	uint64_t lost;                  /* records without any copy of their vector */
+	uint64_t dropped;               /* ids of the old index that no record has */
+	bool is_mended;                 /* graph mended; the figures below say how */
+	uint32_t kept, relinked;
+	struct buf lost_ids; /* the first of the lost, each followed by a newline; escaped */
+};
+void index_summary_fini(struct index_summary *s);
+
+/* What is going to be written. Owned. */
+struct index_image;
+void index_image_freep(struct index_image **image);
+
+/*
+ * Read the old directory, choose, and build. VS_EUSAGE: nothing was ever saved, so there is nothing
+ * to rebuild; VS_ENOTSUP: a pickle is needed that only Python writes; VS_ENOMEM, VS_ELIMIT. @out
+ * refers to nothing in @facts afterwards.
+ */
+must_check_ int index_image_make(const struct index_facts *facts, struct index_image **out,
+				 struct index_summary *summary, struct vs_err *err);
+
+/* The bytes of one file, appended to @out. */
+must_check_ int index_image_file(const struct index_image *image, int file, struct buf *out,
+				 struct vs_err *err);
