@@ -66,7 +66,7 @@ BEGIN {
 	home("^(archive|archive_entry)[.]h$", "^libcore/snap/[^/]*[.]c$")
 	home("^sqlite3", "^libcore/chroma/db[.]c$")
 	home("^jansson", "^libcore/util/json-read[.]c$")
-	home("^pthread[.]h$", "^libcore/util/pool[.]c$")
+	home("^pthread[.]h$", "^(libcore/util/pool|cmd/monitor|cmd/monitor-http)[.]c$")
 	home("^(err|error|getopt|argp|syslog)[.]h$", "^cmd/")
 	home("^(curl|microhttpd)", "^cmd/")
 

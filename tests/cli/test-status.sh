@@ -114,6 +114,7 @@ health_disk() {
 # A shell that is not there, as in a minimal container.
 health_dependencies() {
     well && command -v unshare >/dev/null && unshare -m true 2>/dev/null || return 0
+    # shellcheck disable=SC2016 # for the inner shell
     unshare -m sh -c 'mount --bind /dev/null "$(readlink -f /bin/sh)" && exec "$@"' sh \
         "$vsctl" health --json "$store" >"$scratch/out" 2>"$scratch/err"
     [ $? -eq 4 ] && jq_is '[.checks[] | select(.result == "failed") | .check] == ["dependencies"]'
