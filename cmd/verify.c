@@ -164,6 +164,7 @@ static int run(struct app *app, const void *opts_, char *const *operands)
 		.check = { .level = level_of(opts->level),
 			   .has_compression = opts->compression != COMPRESSION_AUTO,
 			   .gzip = opts->compression == COMPRESSION_GZIP,
+			   .scratch = getenv("TMPDIR"),
 			   .max_findings =
 				   opts->max_findings > 0 ? opts->max_findings : MAX_FINDINGS,
 			   .jobs = app_jobs(app),

@@ -168,6 +168,7 @@ struct check_request {
 	unsigned jobs;
 	const unsigned char *key;     /* of an encrypted export file; NULL or 32 bytes */
 	struct vs_progress *progress; /* kept up to date when not NULL */
+	const char *scratch; /* for a private copy of a Chroma database; NULL: /tmp */
 	const char *against;          /* an export file to compare the store with; NULL for none */
 };
 

@@ -2,6 +2,7 @@
 
 /* The way in: each kind of store has its own run. */
 
+#include "check/chroma-run.h"
 #include "check/chromem-run.h"
 
 int check_store(const struct store *store, const struct check_request *req,
@@ -18,8 +19,8 @@ int check_store(const struct store *store, const struct check_request *req,
 		r = chromem_run_export(store, req, sink, &summary, err);
 		break;
 	case STORE_CHROMA:
-		return vs_fail(err, VS_ENOTSUP, "%s: stores of kind %s are not checked yet",
-			       store->path, store_kind_name(store->kind));
+		r = chroma_run_store(store, req, sink, &summary, err);
+		break;
 	}
 	if (r < 0)
 		return r;

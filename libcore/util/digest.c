@@ -9,6 +9,7 @@
 #include "util/util.h"
 
 #define OPENSSL_API_COMPAT 10101
+#include <openssl/md5.h>
 #include <openssl/sha.h>
 
 struct digest_ctx {
@@ -70,4 +71,16 @@ void digest_ctx_final(struct digest_ctx *ctx, struct digest *out)
 void digest_format(const struct digest *d, char out[DIGEST_HEX_LEN + 1])
 {
 	hex_format(d->bytes, DIGEST_LEN, out);
+}
+
+void md5_of(struct slice bytes, char out[MD5_HEX_LEN + 1])
+{
+	unsigned char md5[MD5_DIGEST_LENGTH];
+	MD5_CTX ctx;
+
+	if (MD5_Init(&ctx) != 1 || (bytes.len > 0 && MD5_Update(&ctx, bytes.ptr, bytes.len) != 1) ||
+	    MD5_Final(md5, &ctx) != 1)
+		abort();
+	for (size_t i = 0; i < sizeof(md5); i++)
+		snprintf(out + 2 * i, 3, "%02x", md5[i]);
 }

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* One check of a Chroma store: opened, asked in order, summed up; again when it changed meanwhile. */
+
+#include "check/chroma-run.h"
+
+/* A server that writes all the time is not waited for. */
+#define TRIES 3
+
+static void run_fini(struct chroma_run *run)
+{
+	for (size_t i = 0; run->logs && i < run->catalog.collection_count; i++) {
+		for (size_t k = 0; k < run->logs[i].count; k++)
+			vs_free_const(run->logs[i].rows[k].id.ptr);
+		free(run->logs[i].rows);
+	}
+	free(run->logs);
+	free(run->is_wrong);
+	chroma_catalog_fini(&run->catalog);
+	chroma_db_closep(&run->db);
+	report_fini(&run->report);
+	gaps_fini(&run->gaps);
+}
+
+void chroma_report(struct chroma_run *run, struct finding *f,
+		   const struct chroma_collection *collection)
+{
+	if (collection) {
+		f->collection = collection->id;
+		if (problem_row(f->code)->severity == SEV_ERROR)
+			run->is_wrong[collection - run->catalog.collections] = true;
+	}
+	if (!f->path)
+		f->path = CHROMA_DATABASE;
+	report_add(&run->report, f);
+}
+
+int chroma_settle(struct chroma_run *run, int r, const char *what, struct vs_err *err)
+{
+	static const char prefix[] = CHROMA_DATABASE ": ";
+	const char *why = err->text;
+
+	if (r >= 0 || (r != VS_EFORMAT && r != VS_ENOTSUP))
+		return r < 0 ? r : 0;
+	if (strncmp(why, prefix, strlen(prefix)) == 0)
+		why += strlen(prefix);
+	gaps_add(&run->gaps, CHROMA_DATABASE, what, why, false);
+	/* Said once: every question that meets the damage says the same. */
+	if (r == VS_EFORMAT && !run->is_damaged) {
+		struct finding f = { .code = PROB_CHROMA_DATABASE_CORRUPT, .detail = why };
+
+		run->is_damaged = true;
+		chroma_report(run, &f, NULL);
+	}
+	return 0;
+}
+
+static int open_database(struct chroma_run *run, struct vs_err *err)
+{
+	struct finding f = { .code = PROB_CHROMA_DATABASE_MISSING };
+	int r = chroma_db_open(&run->db, run->store->dirfd, run->req->scratch, err);
+
+	if (r == VS_EFORMAT) {
+		f.code = PROB_CHROMA_DATABASE_FOREIGN;
+		f.detail = err->text;
+	}
+	if (r != VS_ENOENT && r != VS_EFORMAT)
+		return r;
+	chroma_report(run, &f, NULL);
+	return 1;
+}
+
+static int look(struct chroma_run *run, const struct check_sink *sink, struct vs_err *err)
+{
+	int r = open_database(run, err);
+
+	if (r != 0)
+		return r;
+	r = chroma_check_file(run, err);
+	if (r == 0)
+		r = chroma_check_schema(run, err);
+	if (r == 0)
+		r = chroma_check_catalog(run, err);
+	if (r == 0)
+		r = chroma_check_records(run, err);
+	if (r == 0)
+		r = chroma_check_queue(run, err);
+	if (r == 0)
+		r = chroma_check_positions(run, err);
+	return r == 0 ? chroma_check_segments(run, sink, err) : r;
+}
+
+static void count_collections(struct chroma_run *run, struct check_summary *out)
+{
+	out->collections = run->catalog.collection_count;
+	for (size_t i = 0; run->is_wrong && i < run->catalog.collection_count; i++)
+		out->corrupt += run->is_wrong[i];
+	out->healthy = out->collections - out->corrupt;
+	out->documents = run->documents;
+	out->bytes = run->bytes;
+}
+
+/* Nothing is handed out before it is known that what was read is one state of the store. */
+struct kept_collections {
+	struct check_collection *rows;
+	size_t count, cap;
+};
+
+static void keep_collection(void *ctx, const struct check_collection *c)
+{
+	struct kept_collections *kept = ctx;
+
+	kept->rows = vs_grow(kept->rows, &kept->cap, kept->count + 1, sizeof(*kept->rows));
+	kept->rows[kept->count++] = *c;
+}
+
+static int try_once(struct chroma_run *run, const struct check_sink *sink,
+		    struct check_summary *out, bool is_last, struct vs_err *err)
+{
+	struct kept_collections kept = { 0 };
+	const struct check_sink keeping = { .ctx = &kept, .collection = keep_collection };
+	bool has_changed = false;
+	int r;
+
+	r = look(run, &keeping, err);
+	if (r == 0)
+		r = chroma_db_has_changed(run->db, &has_changed, err);
+	if (r >= 0 && has_changed && is_last)
+		r = vs_fail(
+			err, VS_EBUSY,
+			"%s: is being written all the time; check a snapshot of it, or try again",
+			CHROMA_DATABASE);
+	if (r >= 0 && !has_changed) {
+		for (size_t i = 0; i < kept.count; i++)
+			sink->collection(sink->ctx, &kept.rows[i]);
+		count_collections(run, out);
+		report_emit(&run->report, sink, out);
+		gaps_emit(&run->gaps, sink, out);
+	}
+	free(kept.rows);
+	return r < 0 ? r : has_changed;
+}
+
+int chroma_run_store(const struct store *store, const struct check_request *req,
+		     const struct check_sink *sink, struct check_summary *out, struct vs_err *err)
+{
+	int r = 1;
+
+	for (unsigned i = 0; r > 0 && i < TRIES; i++) {
+		cleanup_(run_fini) struct chroma_run run = { .store = store, .req = req };
+
+		run.report.max = req->max_findings;
+		r = try_once(&run, sink, out, i + 1 == TRIES, err);
+	}
+	return r;
+}

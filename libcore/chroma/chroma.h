@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * chroma: the database of a Chroma store, read without the server and without changing anything
+ *
+ *	DIR/chroma.sqlite3		collections, records, full-text index, write-ahead queue
+ *	DIR/chroma.sqlite3-journal	a transaction that runs, or that a crash left ("hot")
+ *	DIR/chroma.sqlite3-wal, -shm	where somebody has switched the journal mode
+ *	DIR/<vector segment id>/	the index of one collection, see hnsw/hnsw.h
+ *
+ * The file is opened as one that never changes, so that SQLite takes no lock and makes no file. A
+ * journal or log beside it belongs to its content, and taking it in means writing: then a copy is
+ * opened, in a scratch directory outside the store that is removed at the end. A store in the middle
+ * of somebody's transaction is busy, not damaged.
+ *
+ * Which release wrote a store tells its table of migrations, never a version string: the server
+ * reports "1.0.0" over HTTP whatever it is. Everything here was checked against stores of the
+ * releases 0.4.14, 0.4.24, 0.5.23, 0.6.3 (Python) and 1.0, 1.5 (Rust).
+ */
+
+#include "file/file.h"
+#include "hnsw/hnsw.h"
+#include "util/util.h"
+
+#define CHROMA_DATABASE "chroma.sqlite3"
+
+/* ---- the database (db.c, copy.c) ---- */
+
+struct chroma_db;
+
+struct chroma_db_info {
+	uint64_t bytes;
+	uint64_t wal_bytes; /* of -wal */
+	bool has_journal;   /* -journal is there and not empty */
+	bool has_wal;
+	bool is_truncated; /* its header speaks of more pages than there are */
+	uint64_t page_size;
+	uint64_t pages;      /* by the header; 0 where an old release did not fill it in */
+	uint64_t free_pages; /* by the header */
+};
+
+/*
+ * Open the database of the store at @dirfd for reading. @scratch is a directory outside the store
+ * for a copy, where one is needed; NULL: /tmp. *@out is owned.
+ *
+ * VS_ENOENT: there is none. VS_EBUSY: a transaction is running; the text names the process where
+ * the system tells. VS_EFORMAT: not an SQLite database. VS_EIO: no room for the copy, and more.
+ * That pages are damaged shows only when they are read.
+ */
+must_check_ int chroma_db_open(struct chroma_db **out, int dirfd, const char *scratch,
+			       struct vs_err *err);
+void chroma_db_closep(struct chroma_db **db);
+const struct chroma_db_info *chroma_db_info(const struct chroma_db *db);
+
+/* Has the file been written since it was opened? Then what was read may be two states in one. */
+must_check_ int chroma_db_has_changed(struct chroma_db *db, bool *out, struct vs_err *err);
+
+/* A row of a result; borrowed for the call. Texts and blobs are bytes of it. */
+struct chroma_row;
+
+enum chroma_type { CHROMA_NULL, CHROMA_INTEGER, CHROMA_FLOAT, CHROMA_TEXT, CHROMA_BLOB };
+
+enum chroma_type chroma_type(const struct chroma_row *row, int column);
+int64_t chroma_int(const struct chroma_row *row, int column);
+double chroma_double(const struct chroma_row *row, int column);
+struct slice chroma_bytes(const struct chroma_row *row, int column);
+
+/*
+ * A number of the queue. Releases before 1.0 wrote 8 bytes, big-endian, later ones an integer; a
+ * table may have both. False: neither.
+ */
+bool chroma_seq(const struct chroma_row *row, int column, int64_t *out);
+
+/*
+ * Call @fn for each row of @sql, whose parameter, if it has one, is @param. Stops with what @fn
+ * returns when that is not 0. VS_EFORMAT: the database is damaged where this reads; VS_ENOTSUP: it
+ * has no such table or column.
+ */
+must_check_ int chroma_query(struct chroma_db *db, const char *sql, const char *param,
+			     int (*fn)(void *ctx, const struct chroma_row *row, struct vs_err *err),
+			     void *ctx, struct vs_err *err);
+
+/* The first column of the first row as a number; 0 when there is no row. */
+must_check_ int chroma_query_int(struct chroma_db *db, const char *sql, const char *param,
+				 int64_t *out, struct vs_err *err);
+
+/*
+ * Ask FTS5 whether its inverted index says what its content table says. It answers only on a
+ * database that may be written, so it is asked on a copy in memory, or on the one in the scratch
+ * directory. Returns 1 when it does not, or what is there cannot be read.
+ */
+must_check_ int chroma_db_check_fts(struct chroma_db *db, struct vs_err *err);
+
+/* copy.c: a private copy of the database with what is beside it. */
+struct chroma_copy {
+	char *dir; /* owned; NULL: there is none */
+	char *path;
+};
+must_check_ int chroma_copy_make(struct chroma_copy *copy, int dirfd, const char *scratch,
+				 struct vs_err *err);
+void chroma_copy_remove(struct chroma_copy *copy);
+
+/* ---- what it holds (catalog.c, config.c, migrations.c) ---- */
+
+enum chroma_scope { CHROMA_SCOPE_METADATA, CHROMA_SCOPE_VECTOR, CHROMA_SCOPE_OTHER };
+
+/* A row of `segments`. */
+struct chroma_segment_ref {
+	char *id;
+	char *collection; /* id; may name none that there is */
+	enum chroma_scope scope;
+};
+
+/* A row of `max_seq_id`: up to where a segment has taken the queue in. */
+struct chroma_position {
+	char *segment;
+	int64_t seq_id;
+	bool is_blob;
+	bool is_readable; /* false: neither a number nor 8 bytes */
+};
+
+/* How a collection's index is to be built and asked. */
+struct chroma_config {
+	bool is_readable; /* false: a text that is to be JSON is not; see what */
+	const char *what; /* static: the column */
+	enum hnsw_space space;
+	uint32_t m;
+	uint32_t ef_construction;
+	uint32_t ef_search;
+	uint64_t sync_threshold;
+};
+
+struct chroma_collection {
+	char *id;
+	struct slice name; /* ptr owned */
+	bool has_dimension;
+	int64_t dimension;
+	char *database; /* id */
+	struct chroma_config config;
+	/* Indexes of its first segments in the catalog; SIZE_MAX: none. */
+	size_t vector, metadata;
+	unsigned vectors, metadatas; /* how many it has; one each is right */
+};
+
+struct chroma_catalog {
+	struct chroma_collection *collections; /* in byte order of the ids */
+	size_t collection_count, collection_cap;
+	struct chroma_segment_ref *segments;
+	size_t segment_count, segment_cap;
+	struct chroma_position *positions;
+	size_t position_count, position_cap;
+	/* Applied migrations, as far as they are known: the newest of each directory. */
+	int sysdb, metadb, queue;
+};
+
+/* All of it; limits as the tables have them. Owned, freed with chroma_catalog_fini() whatever is
+ * returned. */
+must_check_ int chroma_catalog_load(struct chroma_catalog *out, struct chroma_db *db,
+				    struct vs_err *err);
+void chroma_catalog_fini(struct chroma_catalog *c);
+
+const struct chroma_collection *chroma_catalog_find(const struct chroma_catalog *c,
+						    struct slice id);
+const struct chroma_position *chroma_catalog_position(const struct chroma_catalog *c,
+						      const char *segment);
+
+/* Read the configuration: the schema, the configuration column, or the segment's metadata, in the
+ * order in which the server believes them. The texts may be empty; @metadata is filled before. */
+void chroma_config_default(struct chroma_config *out);
+void chroma_config_read(struct chroma_config *out, struct slice schema, struct slice config);
+
+/* What is wrong with the table of migrations. */
+enum chroma_migration_fault {
+	CHROMA_MIGRATION_GAP,     /* a number is missing */
+	CHROMA_MIGRATION_CHANGED, /* text and digest do not fit each other, or not what was released */
+	CHROMA_MIGRATION_NEWER, /* one that this program does not know */
+};
+must_check_ int chroma_migrations_check(struct chroma_db *db,
+					void (*fn)(void *ctx, enum chroma_migration_fault fault,
+						   const char *dir, int64_t version),
+					void *ctx, struct vs_err *err);

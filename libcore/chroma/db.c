@@ -1,0 +1,395 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* The only code that talks to SQLite: opened so that nothing is written, asked for rows. */
+
+#include "chroma/chroma.h"
+
+#include <fcntl.h>
+#include <sqlite3.h>
+
+#define HEADER_LEN 100
+
+/* SQLite's lock bytes, at 1 GiB: pending, reserved, and 510 that are shared. Whoever holds one of
+ * them for writing is in the middle of a transaction. */
+#define LOCK_BYTES_AT 0x40000000
+#define LOCK_BYTES 512
+
+struct chroma_db {
+	sqlite3 *handle;
+	int dirfd; /* of the store; borrowed */
+	struct chroma_db_info info;
+	struct file_info file; /* when it was opened */
+	struct chroma_copy copy;
+};
+
+struct chroma_row; /* is sqlite3_stmt */
+
+static sqlite3_stmt *stmt_of(const struct chroma_row *row)
+{
+	union {
+		const struct chroma_row *row;
+		sqlite3_stmt *stmt;
+	} u = { .row = row };
+
+	return u.stmt;
+}
+
+/* ---- rows ---- */
+
+enum chroma_type chroma_type(const struct chroma_row *row, int column)
+{
+	switch (sqlite3_column_type(stmt_of(row), column)) {
+	case SQLITE_INTEGER:
+		return CHROMA_INTEGER;
+	case SQLITE_FLOAT:
+		return CHROMA_FLOAT;
+	case SQLITE_TEXT:
+		return CHROMA_TEXT;
+	case SQLITE_BLOB:
+		return CHROMA_BLOB;
+	default:
+		return CHROMA_NULL;
+	}
+}
+
+int64_t chroma_int(const struct chroma_row *row, int column)
+{
+	return sqlite3_column_int64(stmt_of(row), column);
+}
+
+double chroma_double(const struct chroma_row *row, int column)
+{
+	return sqlite3_column_double(stmt_of(row), column);
+}
+
+struct slice chroma_bytes(const struct chroma_row *row, int column)
+{
+	const void *ptr = sqlite3_column_blob(stmt_of(row), column);
+	int len = sqlite3_column_bytes(stmt_of(row), column);
+
+	return slice_of(ptr ? ptr : "", ptr && len > 0 ? (size_t)len : 0);
+}
+
+bool chroma_seq(const struct chroma_row *row, int column, int64_t *out)
+{
+	struct slice bytes;
+	uint64_t value = 0;
+
+	if (chroma_type(row, column) == CHROMA_INTEGER) {
+		*out = chroma_int(row, column);
+		return true;
+	}
+	if (chroma_type(row, column) != CHROMA_BLOB)
+		return false;
+	bytes = chroma_bytes(row, column);
+	if (bytes.len != 8)
+		return false;
+	for (size_t i = 0; i < bytes.len; i++)
+		value = value << 8 | bytes.ptr[i];
+	if (value > INT64_MAX)
+		return false;
+	*out = (int64_t)value;
+	return true;
+}
+
+/* ---- asking ---- */
+
+static int fail_sqlite(sqlite3 *handle, int code, struct vs_err *err)
+{
+	const char *text = handle ? sqlite3_errmsg(handle) : sqlite3_errstr(code);
+
+	switch (code & 0xff) {
+	case SQLITE_CORRUPT:
+	case SQLITE_NOTADB:
+	case SQLITE_FORMAT:
+		return vs_fail(err, VS_EFORMAT, "%s: %s", CHROMA_DATABASE, text);
+	case SQLITE_BUSY:
+	case SQLITE_LOCKED:
+		return vs_fail(err, VS_EBUSY, "%s: %s", CHROMA_DATABASE, text);
+	case SQLITE_NOMEM:
+		return vs_fail(err, VS_ENOMEM, "%s: %s", CHROMA_DATABASE, text);
+	case SQLITE_ERROR: /* no such table, no such column */
+		return vs_fail(err, VS_ENOTSUP, "%s: %s", CHROMA_DATABASE, text);
+	default:
+		return vs_fail(err, VS_EIO, "%s: %s", CHROMA_DATABASE, text);
+	}
+}
+
+int chroma_query(struct chroma_db *db, const char *sql, const char *param,
+		 int (*fn)(void *ctx, const struct chroma_row *row, struct vs_err *err), void *ctx,
+		 struct vs_err *err)
+{
+	sqlite3_stmt *stmt = NULL;
+	int code, r = 0;
+
+	code = sqlite3_prepare_v2(db->handle, sql, -1, &stmt, NULL);
+	if (code == SQLITE_OK && param)
+		code = sqlite3_bind_text(stmt, 1, param, -1, SQLITE_STATIC);
+	while (code == SQLITE_OK || code == SQLITE_ROW) {
+		code = sqlite3_step(stmt);
+		if (code != SQLITE_ROW)
+			break;
+		r = fn(ctx, (const struct chroma_row *)(const void *)stmt, err);
+		if (r != 0)
+			break;
+	}
+	if (r == 0 && code != SQLITE_DONE)
+		r = fail_sqlite(db->handle, code, err);
+	sqlite3_finalize(stmt);
+	return r;
+}
+
+static int take_int(void *ctx, const struct chroma_row *row, struct vs_err *err)
+{
+	(void)err;
+	*(int64_t *)ctx = chroma_int(row, 0);
+	return 1;
+}
+
+int chroma_query_int(struct chroma_db *db, const char *sql, const char *param, int64_t *out,
+		     struct vs_err *err)
+{
+	int r;
+
+	*out = 0;
+	r = chroma_query(db, sql, param, take_int, out, err);
+	return r > 0 ? 0 : r;
+}
+
+/* ---- opening ---- */
+
+static uint64_t be32(const unsigned char *at)
+{
+	return (uint64_t)at[0] << 24 | (uint64_t)at[1] << 16 | (uint64_t)at[2] << 8 | at[3];
+}
+
+/* The header of the file, https://www.sqlite.org/fileformat2.html section 1.3. */
+static int read_header(struct chroma_db *db, struct vs_err *err)
+{
+	static const char magic[] = "SQLite format 3";
+	cleanup_(buf_fini) struct buf head = { 0 };
+	struct chroma_db_info *info = &db->info;
+	enum file_type type = FILE_REGULAR;
+	int r;
+
+	r = file_read_head_at(db->dirfd, CHROMA_DATABASE, FILE_NO_FOLLOW, HEADER_LEN, &head, &type,
+			      err);
+	if (r > 0)
+		return vs_fail(err, VS_EFORMAT, "%s: is not a regular file", CHROMA_DATABASE);
+	if (r < 0)
+		return r;
+	if (head.len < HEADER_LEN || memcmp(head.ptr, magic, sizeof(magic)) != 0)
+		return vs_fail(err, VS_EFORMAT, "%s: is not an SQLite database", CHROMA_DATABASE);
+	info->page_size = (uint64_t)head.ptr[16] << 8 | head.ptr[17];
+	if (info->page_size == 1)
+		info->page_size = 65536;
+	/* The number of pages is valid when both change counters are the same. */
+	if (memcmp(head.ptr + 24, head.ptr + 92, 4) == 0)
+		info->pages = be32(head.ptr + 28);
+	info->free_pages = be32(head.ptr + 36);
+	info->is_truncated = info->pages * info->page_size > info->bytes;
+	return 0;
+}
+
+/* Somebody's write lock on the file: SQLite takes these with fcntl. */
+static int look_for_writer(int dirfd, struct vs_err *err)
+{
+	cleanup_(file_closep) int fd =
+		openat(dirfd, CHROMA_DATABASE, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	struct flock lock = { .l_type = F_RDLCK,
+			      .l_whence = SEEK_SET,
+			      .l_start = LOCK_BYTES_AT,
+			      .l_len = LOCK_BYTES };
+
+	if (fd < 0 || fcntl(fd, F_GETLK, &lock) < 0 || lock.l_type == F_UNLCK)
+		return 0;
+	if (lock.l_pid > 0)
+		return vs_fail(
+			err, VS_EBUSY,
+			"%s: process %ld is in the middle of a transaction; try again when it "
+			"has ended",
+			CHROMA_DATABASE, (long)lock.l_pid);
+	return vs_fail(err, VS_EBUSY, "%s: a transaction is running; try again when it has ended",
+		       CHROMA_DATABASE);
+}
+
+static int look_beside(struct chroma_db *db, struct vs_err *err)
+{
+	struct vs_err absent = { 0 };
+	struct file_info info;
+	int r;
+
+	r = file_stat_at(db->dirfd, CHROMA_DATABASE, FILE_NO_FOLLOW, &db->file, err);
+	if (r < 0)
+		return r;
+	db->info.bytes = db->file.size;
+	if (file_stat_at(db->dirfd, CHROMA_DATABASE "-journal", FILE_NO_FOLLOW, &info, &absent) ==
+	    0)
+		db->info.has_journal = info.size > 0;
+	if (file_stat_at(db->dirfd, CHROMA_DATABASE "-wal", FILE_NO_FOLLOW, &info, &absent) == 0) {
+		db->info.has_wal = info.size > 0;
+		db->info.wal_bytes = info.size;
+	}
+	return look_for_writer(db->dirfd, err);
+}
+
+static int no_authority(void *ctx, int action, const char *a, const char *b, const char *c,
+			const char *d)
+{
+	(void)ctx, (void)a, (void)b, (void)c, (void)d;
+	return action == SQLITE_ATTACH || action == SQLITE_DETACH ? SQLITE_DENY : SQLITE_OK;
+}
+
+/* What a hostile file could make SQLite do is switched off; sizes are limited. */
+static int settle(sqlite3 *handle, struct vs_err *err)
+{
+	int code;
+
+	sqlite3_limit(handle, SQLITE_LIMIT_LENGTH, 256 << 20);
+	(void)sqlite3_db_config(handle, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+	(void)sqlite3_db_config(handle, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);
+	(void)sqlite3_db_config(handle, SQLITE_DBCONFIG_ENABLE_VIEW, 0, NULL);
+	(void)sqlite3_db_config(handle, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+	code = sqlite3_set_authorizer(handle, no_authority, NULL);
+	if (code == SQLITE_OK)
+		code = sqlite3_exec(handle, "PRAGMA temp_store=MEMORY; PRAGMA cell_size_check=ON",
+				    NULL, NULL, NULL);
+	return code == SQLITE_OK ? 0 : fail_sqlite(handle, code, err);
+}
+
+static int open_in_place(struct chroma_db *db, struct vs_err *err)
+{
+	cleanup_(buf_fini) struct buf uri = { 0 };
+	int code;
+
+	buf_printf(&uri, "file:/proc/self/fd/%d/%s?mode=ro&immutable=1", db->dirfd,
+		   CHROMA_DATABASE);
+	code = sqlite3_open_v2(buf_cstr(&uri), &db->handle,
+			       SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX |
+				       SQLITE_OPEN_PRIVATECACHE,
+			       NULL);
+	return code == SQLITE_OK ? 0 : fail_sqlite(db->handle, code, err);
+}
+
+static int open_copy(struct chroma_db *db, const char *scratch, struct vs_err *err)
+{
+	int code, r;
+
+	r = chroma_copy_make(&db->copy, db->dirfd, scratch, err);
+	if (r < 0)
+		return r;
+	code = sqlite3_open_v2(
+		db->copy.path, &db->handle,
+		SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE, NULL);
+	return code == SQLITE_OK ? 0 : fail_sqlite(db->handle, code, err);
+}
+
+int chroma_db_open(struct chroma_db **out, int dirfd, const char *scratch, struct vs_err *err)
+{
+	cleanup_(chroma_db_closep) struct chroma_db *db = vs_alloc(sizeof(*db));
+	int r;
+
+	db->dirfd = dirfd;
+	r = look_beside(db, err);
+	if (r == 0)
+		r = read_header(db, err);
+	if (r < 0)
+		return r;
+	if (db->info.has_journal || db->info.has_wal)
+		r = open_copy(db, scratch, err);
+	else
+		r = open_in_place(db, err);
+	if (r == 0)
+		r = settle(db->handle, err);
+	if (r < 0)
+		return r;
+	*out = VS_TAKE(db);
+	return 0;
+}
+
+void chroma_db_closep(struct chroma_db **db)
+{
+	if (!*db)
+		return;
+	sqlite3_close((*db)->handle);
+	chroma_copy_remove(&(*db)->copy);
+	free(*db);
+	*db = NULL;
+}
+
+const struct chroma_db_info *chroma_db_info(const struct chroma_db *db)
+{
+	return &db->info;
+}
+
+int chroma_db_has_changed(struct chroma_db *db, bool *out, struct vs_err *err)
+{
+	struct file_info now;
+	int r = file_stat_at(db->dirfd, CHROMA_DATABASE, FILE_NO_FOLLOW, &now, err);
+
+	if (r < 0)
+		return r;
+	*out = now.size != db->file.size || now.modified_ns != db->file.modified_ns ||
+	       now.inode != db->file.inode;
+	return look_for_writer(db->dirfd, err);
+}
+
+/* ---- the full-text index ---- */
+
+static int ask_fts(sqlite3 *handle, struct vs_err *err)
+{
+	int code = sqlite3_exec(handle,
+				"INSERT INTO embedding_fulltext_search(embedding_fulltext_search) "
+				"VALUES('integrity-check')",
+				NULL, NULL, NULL);
+	int r;
+
+	if (code == SQLITE_OK)
+		return 0;
+	r = fail_sqlite(handle, code, err);
+	return r == VS_EFORMAT ? 1 : r;
+}
+
+/* The file's bytes as a database in memory, which owns them. */
+static int open_in_memory(struct chroma_db *db, sqlite3 **out, struct vs_err *err)
+{
+	cleanup_(buf_fini) struct buf bytes = { 0 };
+	unsigned char *image;
+	int code, r;
+
+	r = file_read_at(db->dirfd, CHROMA_DATABASE, FILE_NO_FOLLOW, UINT64_C(1) << 31, &bytes,
+			 NULL, err);
+	if (r != 0)
+		return r < 0 ? r : vs_fail(err, VS_EFORMAT, "%s: no file", CHROMA_DATABASE);
+	image = sqlite3_malloc64(bytes.len);
+	if (!image)
+		return vs_fail(err, VS_ENOMEM, "%s: %zu bytes", CHROMA_DATABASE, bytes.len);
+	memcpy(image, bytes.ptr, bytes.len);
+	/* In memory there is no log to switch to. */
+	if (bytes.len > 20 && image[18] == 2)
+		image[18] = image[19] = 1;
+	code = sqlite3_open_v2(":memory:", out, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+	if (code != SQLITE_OK) {
+		sqlite3_free(image);
+		return fail_sqlite(*out, code, err);
+	}
+	/* Frees the bytes itself, also when it fails. */
+	code = sqlite3_deserialize(*out, "main", image, (sqlite3_int64)bytes.len,
+				   (sqlite3_int64)bytes.len,
+				   SQLITE_DESERIALIZE_FREEONCLOSE | SQLITE_DESERIALIZE_RESIZEABLE);
+	return code == SQLITE_OK ? 0 : fail_sqlite(*out, code, err);
+}
+
+int chroma_db_check_fts(struct chroma_db *db, struct vs_err *err)
+{
+	sqlite3 *memory = NULL;
+	int r;
+
+	if (db->copy.dir)
+		return ask_fts(db->handle, err);
+	r = open_in_memory(db, &memory, err);
+	if (r == 0)
+		r = ask_fts(memory, err);
+	sqlite3_close(memory);
+	return r;
+}

@@ -1,0 +1,186 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Chroma stores, written by the real server and damaged: what is found, that nothing else is, and that nothing is
+# written. Then what is found in databases that are changed here, statement by statement.
+set -u
+# In memory where that is to be had.
+[ ! -w /dev/shm ] || export TMPDIR=/dev/shm
+. "${SOURCE_ROOT:?}/tests/cli/cli.sh"
+data=$source/tests/data/chroma
+stores=$scratch/stores
+mkdir "$stores"
+tar -C "$stores" -xJf "$data/stores.tar.xz"
+
+harms() {
+    jq -e .harm "$stores/$1/expected.json" >/dev/null
+}
+
+# found NAME LOADABLE CODE...: exactly these errors, those that go with them aside, and no file touched.
+found() {
+    local name=$1 loadable=$2 status=0 code
+    shift 2
+    ! harms "$name" || status=4
+    store=$stores/$name
+    unchanged json verify $status verify "$store" && jq_is ".loadable == \"$loadable\" and .store.kind == \"chroma\"" || return
+    for code; do
+        jq_is "any(.findings[]; .code == \"$code\")" || return
+    done
+    if harms "$name"; then
+        jq_is ".summary.errors > 0"
+    else
+        jq_is ".summary.errors == 0 and all(.findings[].code; IN(\"$(printf '%s","' "$@")\"))"
+    fi
+}
+
+# Nothing is left behind where copies are made.
+no_copies_are_left() {
+    local scratched=$scratch/copies
+    mkdir "$scratched" && TMPDIR=$scratched runs 0 verify "$stores/hot-journal" && TMPDIR=$scratched runs 0 verify "$stores/leftover-wal" &&
+        rmdir "$scratched"
+}
+
+# ---- damage made here ----
+
+# changed SQL: a copy of the base store after these statements.
+changed() {
+    rm -rf "$scratch/changed" && cp -r "$stores/base" "$scratch/changed" && store=$scratch/changed &&
+        sqlite3 "$store/chroma.sqlite3" "$1"
+}
+
+# tells CODE SEVERITY SQL [STATUS]
+tells() {
+    local status=4
+    [ "$2" = error ] || status=0
+    changed "$3" && json verify $status verify "$store" && jq_is "any(.findings[]; .code == \"$1\" and .severity == \"$2\")"
+}
+
+docs="(SELECT id FROM collections WHERE name = 'docs')"
+vector="(SELECT id FROM segments WHERE scope = 'VECTOR' AND collection = $docs)"
+metadata="(SELECT id FROM segments WHERE scope = 'METADATA' AND collection = $docs)"
+
+busy() {
+    local pid r
+    changed "SELECT 1" || return
+    # Sleeps in the middle of a transaction.
+    "$python" - "$store/chroma.sqlite3" "$scratch/ready" <<'END' &
+import sqlite3, sys, time
+db = sqlite3.connect(sys.argv[1], isolation_level=None)
+db.execute("BEGIN EXCLUSIVE")
+db.execute("UPDATE collections SET dimension = 12 WHERE name = 'docs'")
+open(sys.argv[2], "w").close()
+time.sleep(60)
+END
+    pid=$!
+    for _ in $(seq 50); do
+        [ ! -e "$scratch/ready" ] || break
+        sleep 0.1
+    done
+    unchanged runs 8 verify "$store" && err_has "process $pid" && err_has "transaction"
+    r=$?
+    kill "$pid"
+    wait "$pid" 2>/dev/null
+    rm -f "$scratch/ready"
+    return $r
+}
+
+# A connection that is open and does nothing is no reason to refuse.
+idle() {
+    local pid r
+    changed "SELECT 1" || return
+    "$python" -c 'import sqlite3, sys, time; db = sqlite3.connect(sys.argv[1]); db.execute("SELECT count(*) FROM segments").fetchall(); time.sleep(60)' \
+        "$store/chroma.sqlite3" &
+    pid=$!
+    sleep 0.3
+    runs 0 verify "$store"
+    r=$?
+    kill "$pid"
+    wait "$pid" 2>/dev/null
+    return $r
+}
+
+another_program() {
+    rm -rf "$scratch/changed" && mkdir "$scratch/changed" && store=$scratch/changed &&
+        sqlite3 "$store/chroma.sqlite3" "CREATE TABLE bookmarks(url TEXT)" && unchanged json verify 4 verify "$store" &&
+        jq_is '.findings[0].code == "chroma-database-foreign" and .loadable == "no"' &&
+        printf 'not a database, but long enough to be looked at\n%.0s' 1 2 3 4 >"$store/chroma.sqlite3" && unchanged runs 4 verify "$store" &&
+        out_has "not an SQLite database"
+}
+
+no_database() {
+    changed "SELECT 1" && rm "$store/chroma.sqlite3" && unchanged json verify 4 verify "$store" &&
+        jq_is '.findings[0].code == "chroma-database-missing" and .loadable == "no"'
+}
+
+# A WAL that somebody else may still write, a journal of nothing.
+empty_journal() {
+    changed "SELECT 1" && : >"$store/chroma.sqlite3-journal" && unchanged runs 0 verify "$store" && out_lacks journal
+}
+
+every_level() {
+    local level
+    store=$stores/healthy-1.3
+    for level in quick full deep; do
+        unchanged json verify 0 verify --level $level "$store" && jq_is ".level == \"$level\" and .summary.errors == 0" || return
+    done
+    jq_is '.summary.collections > 3 and .summary.documents > 100 and all(.collections[]; .id | length == 36)'
+}
+
+text_says_it() {
+    store=$stores/link-out-of-range
+    runs 4 verify "$store" && [[ "$(head -n 1 "$scratch/out")" == corrupt:* ]] && out_has notes
+}
+
+hostile_rows() {
+    # Numbers, texts and blobs where others are expected.
+    changed "UPDATE segments SET id = cast(rowid || x'00ff' AS BLOB) WHERE scope = 'VECTOR'; UPDATE max_seq_id SET seq_id = 'many';
+        UPDATE embeddings_queue SET topic = x'2f', id = x'00', vector = 7;
+        UPDATE collections SET name = cast(name || x'ff00fe' AS BLOB), dimension = -9223372036854775808" && runs 4 verify --level deep "$store"
+}
+
+while IFS=$'\t' read -r name loadable codes; do
+    # shellcheck disable=SC2086
+    check "$name" found "$name" "$loadable" $codes
+done <"$data/findings.tsv"
+check "no copies are left" no_copies_are_left
+check "segment of no collection" tells chroma-segment-orphan warning "INSERT INTO segments VALUES('x', 'y', 'METADATA', 'z')"
+check "collection without a segment" tells chroma-collection-segments error "DELETE FROM segments WHERE id = $metadata"
+check "collection of no database" tells chroma-collection-database error "UPDATE collections SET database_id = 'gone' WHERE name = 'docs'"
+check "configuration that is no JSON" tells chroma-collection-config error "UPDATE collections SET schema_str = '{' WHERE name = 'docs'"
+check "dimension that is none" tells chroma-collection-dimension error "UPDATE collections SET dimension = 0 WHERE name = 'docs'"
+check "table that is gone" tells chroma-database-table error "DROP TABLE maintenance_log"
+check "migration that was changed" tells chroma-migration-changed error "UPDATE migrations SET sql = sql || ' ' WHERE dir = 'sysdb' AND version = 3"
+check "migration that is missing" tells chroma-migration-gap error "DELETE FROM migrations WHERE dir = 'sysdb' AND version = 3"
+check "migration from the future" tells chroma-migration-newer info "INSERT INTO migrations VALUES('sysdb', 11, 'x', 'x', 'x')"
+check "metadata of no record" tells chroma-metadata-orphan error "INSERT INTO embedding_metadata VALUES(99999, 'k', 'v', NULL, NULL, NULL)"
+check "array metadata of no record" tells chroma-metadata-array-orphan error "INSERT INTO embedding_metadata_array VALUES(99999, 'k', 'v', NULL, NULL, NULL)"
+check "array metadata of another record" tells chroma-metadata-array-leaked error \
+    "INSERT INTO embedding_metadata_array SELECT e.id, 'leaked', 'v', NULL, NULL, NULL FROM embeddings e JOIN embeddings_queue q ON q.seq_id = e.seq_id WHERE q.operation = 0 LIMIT 1"
+check "a key twice" tells chroma-metadata-twice warning \
+    "INSERT INTO embedding_metadata_array SELECT m.id, m.key, 'v', NULL, NULL, NULL FROM embedding_metadata m JOIN embeddings e ON e.id = m.id WHERE m.key = 'lang' AND e.seq_id NOT IN (SELECT seq_id FROM embeddings_queue) LIMIT 1"
+check "a value of two types" tells chroma-metadata-value error "UPDATE embedding_metadata SET int_value = 1 WHERE key = 'lang'"
+check "a truth value of 2" tells chroma-metadata-value error "UPDATE embedding_metadata SET bool_value = 2 WHERE key = 'seen'"
+check "a document that differs" tells chroma-document-differs error "UPDATE embedding_metadata SET string_value = 'other' WHERE key = 'chroma:document' AND id = 5"
+check "a row of the index of no document" tells chroma-fts-extra info "INSERT INTO embedding_fulltext_search(rowid, string_value) VALUES(99999, 'stray')"
+check "records of no segment" tells chroma-record-no-segment warning "INSERT INTO embeddings(id, segment_id, embedding_id, seq_id) VALUES(99999, 'gone', 'x', 1)"
+check "position ahead of the queue" tells chroma-position-ahead error "UPDATE max_seq_id SET seq_id = 5000 WHERE segment_id = $metadata"
+check "index ahead of the records" tells chroma-position-order error "UPDATE max_seq_id SET seq_id = 46 WHERE segment_id = $vector"
+check "position behind the records" tells chroma-position-behind error "UPDATE max_seq_id SET seq_id = 33 WHERE segment_id = $metadata"
+check "position that is a blob" tells chroma-position-encoding error "UPDATE max_seq_id SET seq_id = x'000000000000002d' WHERE segment_id = $metadata"
+check "position of no segment" tells chroma-position-orphan info "INSERT INTO max_seq_id VALUES('gone', 1)"
+check "operation of the queue" tells chroma-queue-row error "UPDATE embeddings_queue SET operation = 7 WHERE seq_id = 40"
+check "vector of the queue cut short" tells chroma-queue-row error "UPDATE embeddings_queue SET vector = x'000000' WHERE seq_id = 40"
+check "vector of the queue of another dimension" tells chroma-queue-row error "UPDATE embeddings_queue SET vector = x'00000000' WHERE seq_id = 40"
+check "vector of the queue that is no number" tells chroma-queue-row error "UPDATE embeddings_queue SET vector = cast(x'0000c07f' || substr(vector, 5) AS BLOB) WHERE seq_id = 40"
+check "encoding of the queue" tells chroma-queue-row error "UPDATE embeddings_queue SET encoding = 'INT32' WHERE seq_id = 40"
+check "metadata of the queue" tells chroma-queue-row error "UPDATE embeddings_queue SET metadata = '[' WHERE seq_id = 40"
+check "topic of the queue" tells chroma-queue-topic warning "INSERT INTO embeddings_queue VALUES(95, 0, 2, 'persistent://default/default/gone', 'x', NULL, NULL, NULL)"
+check "hostile rows" hostile_rows
+check "busy is not corrupt" busy
+check "an idle connection" idle
+check "a database of another program" another_program
+check "no database" no_database
+check "an empty journal" empty_journal
+check "every level" every_level
+check "the text says it" text_says_it
+finish_cli
