@@ -99,6 +99,32 @@ idle() {
     return $r
 }
 
+# ---- sizes ----
+
+large() {
+    changed "SELECT 1" && truncate -s 501M "$store/chroma.sqlite3" && json verify 0 verify --quick "$store" &&
+        jq_is 'any(.findings[]; .code == "chroma-database-large" and .severity == "warning")' &&
+        changed "SELECT 1" && truncate -s 499M "$store/chroma.sqlite3" && json verify 0 verify --quick "$store" &&
+        jq_is 'all(.findings[]; .code != "chroma-database-large")'
+}
+
+fragmented() {
+    changed "CREATE TABLE filler(x); INSERT INTO filler VALUES(zeroblob(12000000)); DROP TABLE filler" && json verify 0 verify "$store" &&
+        jq_is 'any(.findings[]; .code == "chroma-database-fragmented" and .severity == "warning")'
+}
+
+large_log() {
+    changed "SELECT 1" && truncate -s 65M "$store/chroma.sqlite3-wal" && json verify 0 verify "$store" &&
+        jq_is 'any(.findings[]; .code == "chroma-database-wal-large" and .severity == "warning")'
+}
+
+two_of_a_name() {
+    # As a table is that was put together by hand, without its unique index.
+    changed "CREATE TABLE bare AS SELECT * FROM collections; DROP TABLE collections; ALTER TABLE bare RENAME TO collections;
+        UPDATE collections SET name = 'docs' WHERE name = 'notes'" && json verify 4 verify "$store" &&
+        jq_is 'any(.findings[]; .code == "chroma-collection-duplicate-name")'
+}
+
 another_program() {
     rm -rf "$scratch/changed" && mkdir "$scratch/changed" && store=$scratch/changed &&
         sqlite3 "$store/chroma.sqlite3" "CREATE TABLE bookmarks(url TEXT)" && unchanged json verify 4 verify "$store" &&
@@ -176,6 +202,10 @@ check "encoding of the queue" tells chroma-queue-row error "UPDATE embeddings_qu
 check "metadata of the queue" tells chroma-queue-row error "UPDATE embeddings_queue SET metadata = '[' WHERE seq_id = 40"
 check "topic of the queue" tells chroma-queue-topic warning "INSERT INTO embeddings_queue VALUES(95, 0, 2, 'persistent://default/default/gone', 'x', NULL, NULL, NULL)"
 check "hostile rows" hostile_rows
+check "two collections of one name" two_of_a_name
+check "a large database" large
+check "a fragmented database" fragmented
+check "a large log" large_log
 check "busy is not corrupt" busy
 check "an idle connection" idle
 check "a database of another program" another_program
