@@ -76,11 +76,13 @@ static int run(struct app *app, const void *opts_, char *const *operands)
 				app, "--timeline needs the files of a store; an export has none");
 		return inspect_export(&in);
 	case STORE_CHROMA:
-		break;
+		if (opts->timeline)
+			return app_usage(
+				app,
+				"--timeline needs a file per document; a Chroma store has none");
+		return inspect_chroma(&in);
 	}
-	vs_fail(&err, VS_ENOTSUP, "%s: stores of kind %s cannot be inspected", store->path,
-		store_kind_name(store->kind));
-	return app_error(app, &err);
+	return EXIT_OPERATIONAL;
 }
 
 static const struct example examples[] = {
@@ -92,6 +94,8 @@ static const struct example examples[] = {
 	  "one document whole, by its id or its file" },
 	{ "vsctl inspect --timeline /var/lib/app/vectorstore e9f85bf6",
 	  "when its documents were written, and since when its metadata are missing" },
+	{ "vsctl inspect --vector /var/lib/chroma docs doc-7",
+	  "a record of a ChromaDB store, with its vector" },
 	{ NULL, NULL },
 };
 

@@ -35,6 +35,7 @@ must_check_ int inspect_document(struct inspect *in, const char *dir);
 must_check_ int inspect_timeline(struct inspect *in,
 				 const char *dir); /* NULL: of every collection */
 must_check_ int inspect_export(struct inspect *in);
+must_check_ int inspect_chroma(struct inspect *in);
 
 /* The head of the document, up to "store". */
 void inspect_begin(struct inspect *in);

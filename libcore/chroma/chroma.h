@@ -170,6 +170,83 @@ const struct chroma_position *chroma_catalog_position(const struct chroma_catalo
 void chroma_config_default(struct chroma_config *out);
 void chroma_config_read(struct chroma_config *out, struct slice schema, struct slice config);
 
+/* ---- records (rows.c, vector.c) ---- */
+
+/* A row of `embeddings` as lists need it; slices are borrowed for the call. */
+struct chroma_record {
+	int64_t row; /* its number, by which metadata and full-text index know it */
+	struct slice id;
+	bool has_seq; /* false: neither a number nor 8 bytes */
+	int64_t seq_id;
+	struct slice created; /* "2026-11-21 01:41:08", UTC; empty when not recorded */
+	bool has_document;
+	uint64_t document_len; /* in bytes */
+	uint64_t keys;         /* of its metadata, the document aside */
+};
+
+typedef int chroma_record_fn(void *ctx, const struct chroma_record *record, struct vs_err *err);
+
+/* Each record of the metadata segment @segment, in the order in which they were added. */
+must_check_ int chroma_records_each(struct chroma_db *db, const char *segment, chroma_record_fn *fn,
+				    void *ctx, struct vs_err *err);
+
+/* Give @fn the record of that id; returns what it returns, or 0 without a call: there is none. */
+must_check_ int chroma_record_find(struct chroma_db *db, const char *segment, const char *id,
+				   chroma_record_fn *fn, void *ctx, struct vs_err *err);
+
+/* A value of a record, or one element of a list of them. Slices are borrowed for the call. */
+struct chroma_value {
+	struct slice key; /* "chroma:document" among them */
+	bool is_element;  /* of a list: the same key comes again for the next */
+	bool is_bool;     /* @type is CHROMA_INTEGER then */
+	enum chroma_type type;
+	struct slice text; /* of a text */
+	int64_t integer;
+	double real;
+};
+
+/* Each value of the record with that row number: by key, then lists in their order. */
+must_check_ int chroma_record_values(struct chroma_db *db, int64_t row,
+				     int (*fn)(void *ctx, const struct chroma_value *value,
+					       struct vs_err *err),
+				     void *ctx, struct vs_err *err);
+
+/* Tenant and name of the database with that id. *@tenant and *@name become owned; NULL where
+ * nothing says so, as in stores that are older than databases. */
+must_check_ int chroma_database_find(struct chroma_db *db, const char *id, char **tenant,
+				     char **name, struct vs_err *err);
+
+enum chroma_vector_source {
+	CHROMA_VECTOR_NONE,  /* neither has it */
+	CHROMA_VECTOR_QUEUE, /* as the client sent it */
+	CHROMA_VECTOR_INDEX, /* from the index directory: cosine up to rounding */
+};
+
+struct chroma_vector {
+	enum chroma_vector_source source;
+	uint32_t dimension;
+	float *values; /* owned */
+};
+
+void chroma_vector_fini(struct chroma_vector *v);
+
+/*
+ * Read a vector of the queue: 32-bit little-endian floats, which the column `encoding` calls
+ * FLOAT32. Returns NULL, or what is wrong with it and leaves @out alone.
+ */
+must_check_ const char *chroma_vector_decode(struct slice bytes, struct slice encoding,
+					     struct chroma_vector *out);
+
+/*
+ * The vector of the record @id: the one in the index directory, which is believed as far as its
+ * header and its pickle hold together, and then what the queue makes of it. CHROMA_VECTOR_NONE is
+ * success, and @why then says what stands in the way.
+ */
+must_check_ int chroma_vector_load(struct chroma_vector *out, struct chroma_db *db, int dirfd,
+				   const struct chroma_catalog *catalog,
+				   const struct chroma_collection *c, const char *id, char why[256],
+				   struct vs_err *err);
+
 /* What is wrong with the table of migrations. */
 enum chroma_migration_fault {
 	CHROMA_MIGRATION_GAP,     /* a number is missing */
