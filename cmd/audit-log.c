@@ -4,6 +4,8 @@
 
 #include "audit-log.h"
 
+#include "shown.h"
+
 #include "repair/repair.h"
 
 #include <fcntl.h>
@@ -52,9 +54,7 @@ void audit_scene_emit(struct emit *e, const struct audit_scene *scene)
 	cleanup_(buf_fini) struct buf log = { 0 };
 
 	buf_printf(&log, "%s/audit.jsonl", scene->state);
-	emit_object(e, "store");
-	emit_json_bytes(e, "path", slice_str(scene->store));
-	emit_object_end(e);
+	emit_store_path(e, scene->store);
 	emit_json_bytes(e, "log", buf_slice(&log));
 }
 

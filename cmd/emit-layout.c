@@ -74,13 +74,33 @@ static bool is_last_column(const struct emit_layout *l, size_t field)
 	return true;
 }
 
+/* Below that the last column is too narrow to be wrapped. */
+#define LAST_COLUMN_MIN 24
+
+/* Where the last column begins, when what it holds is to be wrapped; 0: it is not. */
+static size_t wrap_at(const struct emit *e, size_t field)
+{
+	const struct emit_layout *l = e->layout;
+	size_t column = 0;
+
+	for (size_t i = 0; i < field; i++)
+		column += l->fields[i].heading ? l->width[i] + 2 : 0;
+	return column > 0 && column + LAST_COLUMN_MIN <= e->width ? column : 0;
+}
+
 static void append_column(struct emit *e, size_t field, enum emit_style style, const char *text)
 {
 	const struct emit_layout *l = e->layout;
 	size_t columns = text_columns(slice_str(text));
 	size_t fill = l->width[field] > columns ? l->width[field] - columns : 0;
 	bool is_last = is_last_column(l, field);
+	size_t column = is_last && style == EMIT_PLAIN ? wrap_at(e, field) : 0;
 
+	if (column > 0 && !l->fields[field].is_number) {
+		emit_append_wrapped(e, column, column, slice_str(text));
+		buf_append_byte(&e->buf, '\n');
+		return;
+	}
 	for (size_t i = 0; l->fields[field].is_number && i < fill; i++)
 		buf_append_byte(&e->buf, ' ');
 	emit_append_styled(e, style, slice_str(text));

@@ -213,6 +213,8 @@ static int run(struct app *app, const void *opts_, char *const *operands)
 	const struct command *group = NULL;
 	const struct command *c;
 
+	if (!opts->list && operands[0] && strcmp(operands[0], "problems") == 0)
+		return help_problems(app, operands[1]);
 	if (opts->list || app->emit.is_json) {
 		help_list(app);
 		return EXIT_CLEAN;
@@ -221,8 +223,6 @@ static int run(struct app *app, const void *opts_, char *const *operands)
 		help_overview(app);
 		return EXIT_CLEAN;
 	}
-	if (strcmp(operands[0], "problems") == 0)
-		return help_problems(app, operands[1]);
 	c = command_find(commands, operands[0]);
 	if (!c)
 		return unknown_command(app, NULL, commands, operands[0]);

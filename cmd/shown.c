@@ -17,6 +17,12 @@ void emit_store(struct emit *e, const struct store *store)
 	emit_object_end(e);
 }
 
+void emit_store_path(struct emit *e, const char *path)
+{
+	emit_store_begin(e, path, NULL);
+	emit_object_end(e);
+}
+
 /* Is the word at @at STORE, alone or with a path behind it? */
 static bool is_store_word(const char *text, const char *at)
 {

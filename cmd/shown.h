@@ -13,6 +13,9 @@ void emit_store_begin(struct emit *e, const char *path, const char *kind);
 /* The whole member. */
 void emit_store(struct emit *e, const struct store *store);
 
+/* The same of a store that is not looked at, or not there: its kind is null. */
+void emit_store_path(struct emit *e, const char *path);
+
 /*
  * Append a command as it can be pasted: @text with the word STORE replaced by @store, alone or with
  * a path behind it. Everything behind STORE is operands, quoted already; where one of them, or the

@@ -222,9 +222,7 @@ void snapshot_members_json(struct snapshot_cmd *c)
 {
 	struct emit *e = &c->app->emit;
 
-	emit_object(e, "store");
-	emit_json_bytes(e, "path", slice_str(c->store_path));
-	emit_object_end(e);
+	emit_store_path(e, c->store_path);
 	emit_json_bytes(e, "state", slice_str(c->state_path));
 }
 

@@ -8,6 +8,7 @@
  */
 
 #include "progress.h"
+#include "shown.h"
 #include "verify.h"
 
 struct tree_store {
@@ -89,9 +90,7 @@ static void store_json(struct emit *e, const struct tree_store *s)
 		verify_json(e, &s->report);
 		return;
 	}
-	emit_object(e, "store");
-	emit_json_bytes(e, "path", slice_str(s->path));
-	emit_json_null(e, "kind");
+	emit_store_begin(e, s->path, NULL);
 	emit_json_null(e, "compression");
 	emit_object_end(e);
 	emit_object(e, "error");

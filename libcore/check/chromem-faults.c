@@ -72,15 +72,34 @@ static const char *subject(int dirfd, const char *name, const struct chromem_fau
 
 #define MAGIC_FAILED "couldn't read magic number to determine whether the stream is compressed: "
 
+/* Go has the texts of the C library, in lower case. */
+void loader_errno_text(int sysno, char *out, size_t size)
+{
+	const char *text = strerrordesc_np(sysno != 0 ? sysno : EACCES);
+
+	snprintf(out, size, "%s", text ? text : "errno 0");
+	if (out[0] >= 'A' && out[0] <= 'Z')
+		out[0] = (char)(out[0] - 'A' + 'a');
+}
+
 /* @step: what the library was about to do. Files that make it hang leave it without words. */
 static void compose_loader_text(const char *step, const char *dir, int dirfd, const char *name,
 				const struct chromem_fault *fault, char out[LOADER_TEXT_CAP])
 {
 	const char *reason = NULL;
+	char system[80];
 
 	out[0] = '\0';
+	loader_errno_text(fault->sysno, system, sizeof(system));
+	/* It could be opened: the first read fails. */
+	if (fault->kind == CHROMEM_FAULT_UNREADABLE && fault->sysno == EIO) {
+		snprintf(out, LOADER_TEXT_CAP,
+			 "%s: " MAGIC_FAILED "read ${STORE}/%.150s/%.150s: %s", step, dir, name,
+			 system);
+		return;
+	}
 	if (fault->kind == CHROMEM_FAULT_UNREADABLE)
-		reason = "permission denied";
+		reason = system;
 	else if (fault->kind == CHROMEM_FAULT_DANGLING)
 		reason = "no such file or directory";
 	if (reason) {

@@ -253,6 +253,9 @@ static inline bool run_is_full(const struct chromem_run *run)
 void faults_document(const struct sight *s);
 void faults_metadata(struct chromem_run *run, struct part *part);
 
+/* What Go says of an errno (0: EACCES), for the library's words. */
+void loader_errno_text(int sysno, char *out, size_t size);
+
 /* Note that the library refuses a directory of documents without a name; the text is for @f. */
 void refuse_nameless(struct part *part, char text[LOADER_TEXT_CAP], struct finding *f);
 

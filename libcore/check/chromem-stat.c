@@ -84,7 +84,8 @@ static int stat_one(struct chromem_run *run, struct part *part, size_t index, st
 	else if (r == VS_ENOENT)
 		return 0;
 	else if (r == VS_EACCES || r == VS_EIO)
-		fault.kind = CHROMEM_FAULT_UNREADABLE;
+		fault = (struct chromem_fault){ .kind = CHROMEM_FAULT_UNREADABLE,
+						.sysno = err->sysno };
 	else if (r < 0)
 		return r;
 	else

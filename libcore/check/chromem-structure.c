@@ -41,13 +41,13 @@ static int directory_unreadable(struct chromem_run *run, const char *name,
 	struct finding f = { .code = PROB_CHROMEM_COLLECTION_UNREADABLE,
 			     .collection = name,
 			     .detail = fault->detail };
-	char text[LOADER_TEXT_CAP];
+	char text[LOADER_TEXT_CAP], system[80];
 
 	if (fault->kind == CHROMEM_FAULT_VANISHED)
 		return 0;
-	snprintf(text, sizeof(text),
-		 "couldn't read collection directory: open ${STORE}/%.256s: permission denied",
-		 name);
+	loader_errno_text(fault->sysno, system, sizeof(system));
+	snprintf(text, sizeof(text), "couldn't read collection directory: open ${STORE}/%.256s: %s",
+		 name, system);
 	f.loader_text = text;
 	/* Directories come in the order in which the library reads them. */
 	if (!run->refusal.is_set)

@@ -36,6 +36,7 @@ static int directory_fault(struct chromem_fault *fault, const struct vs_err *err
 	else
 		fault->kind = err->status == VS_ELIMIT ? CHROMEM_FAULT_TOO_LARGE
 						       : CHROMEM_FAULT_UNREADABLE;
+	fault->sysno = err->sysno;
 	snprintf(fault->detail, sizeof(fault->detail), "%.180s",
 		 reason(err, scratch, sizeof(scratch)));
 	return 1;

@@ -74,6 +74,7 @@ static void fault_of_open(int dirfd, const char *name, int status, const struct 
 	snprintf(fault->detail, sizeof(fault->detail), "%.*s", (int)sizeof(fault->detail) - 1,
 		 cause->text);
 	fault->kind = CHROMEM_FAULT_UNREADABLE;
+	fault->sysno = cause->sysno;
 	if (status == VS_ELIMIT) {
 		fault->kind = CHROMEM_FAULT_TOO_LARGE;
 	} else if (status == VS_ENOENT) {

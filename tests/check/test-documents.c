@@ -184,6 +184,25 @@ Test(documents, unreadable)
 	}
 }
 
+/* A file that opens, and whose first read fails as on a bad disk. The words are Go's. */
+Test(documents, a_failing_disk)
+{
+	cleanup_(kit_dir_freep) struct kit_dir *dir = kit_healthy(CHROMEM_PLAIN);
+	cleanup_(vs_freep) char *path = kit_doc_path(CHROMEM_PLAIN, "notes", 2);
+	cleanup_(kit_result_freep) struct kit_result *r = NULL;
+	char expected[400];
+
+	kit_remove(dir, path);
+	kit_symlink(dir, "/proc/self/mem", path);
+	r = kit_check_dir(dir, CHECK_FULL);
+	cr_assert_eq(kit_count(r, "chromem-document-unreadable"), 1);
+	snprintf(expected, sizeof(expected),
+		 "couldn't read document: couldn't read magic number to determine whether the "
+		 "stream is compressed: read ${STORE}/%s: input/output error",
+		 path);
+	cr_assert_str_eq(r->summary.loader_text, expected);
+}
+
 /* The first file that the library comes to decides what it says. */
 Test(documents, the_first_refusal_counts)
 {

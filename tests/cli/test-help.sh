@@ -90,6 +90,15 @@ problems() {
         runs 16 help problems nonsense && err_has "there is no problem 'nonsense'"
 }
 
+problems_as_json() {
+    json problems 0 help problems && jq_is '(.problems | length) > 40 and (.problems[] | select(.code == "chromem-document-truncated") |
+        .automatic and .loses == "documents" and .severity == "error")' &&
+        same "$(grep -c '^PROBLEM(' "$source/libcore/check/problems.def")" "$(jq '.problems | length' "$scratch/out")" &&
+        json problems 0 help problems chromem-embedding-norm && jq_is '[.problems[].code] == ["chromem-embedding-norm"] and
+            (.problems[0] | .automatic == false and .loses == null)' &&
+        runs 16 help problems nonsense --json && jq_is '.error.message | contains("nonsense")'
+}
+
 check "overview" overview
 for word in "${words[@]}"; do
     # shellcheck disable=SC2086
@@ -100,6 +109,7 @@ for word in "${words[@]}"; do
     check "options in examples of $word exist" example_runs $word
 done
 check "problems" problems
+check "problems as JSON" problems_as_json
 check "--help needs no operands" help_needs_no_operands
 check "help of an unknown command" unknown_in_help
 check "version" version

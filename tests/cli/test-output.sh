@@ -52,6 +52,14 @@ on_terminal() {
     "$python" "$source/tests/cli/on-terminal.py" 60 "$@" >"$scratch/out"
 }
 
+# What stands in the last column goes on below itself; where the output is no terminal each row is one line.
+last_column_wraps() {
+    fixture many-damages || return
+    "$python" "$source/tests/cli/on-terminal.py" 100 "$vsctl" repair --dry-run --color never "$store" >"$scratch/out"
+    same 4 $? && [ "$(wc -L <"$scratch/out")" -le 100 ] && grep -qE '^ {44}it beside it' "$scratch/out" &&
+        runs 4 repair --dry-run "$store" && out_has "with what could be salvaged of it beside it"
+}
+
 terminal_has_color() {
     on_terminal "$vsctl" lookup --of x && grep -q $'\e\[1mdirectory' "$scratch/out"
 }
@@ -90,6 +98,7 @@ invalid_utf8_as_json() {
     json lookup 0 lookup --of $'caf\xe9' && jq_is '.names[0] == {hash: "dafd66c0", name: "caf\ufffd", name_hex: "636166e9"}'
 }
 
+check "the last column wraps" last_column_wraps
 check "closed output" closed_output
 check "a full disk" full_disk
 check "a pipe that nobody reads" reader_gone
