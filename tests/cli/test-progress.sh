@@ -42,6 +42,16 @@ signal_tells() {
         ! grep -vE '^vsctl verify: ' "$scratch/err" && ! grep -q $'\e' "$scratch/err"
 }
 
+# One line that is drawn again and again: how many, how fast, and once there is something to go by, for how long yet.
+terminal_tells() {
+    store=$scratch/healthy-plain/store
+    "$python" "$source/tests/cli/on-terminal.py" 100 "$vsctl" verify -j1 --max-findings 1 "$store" | tr '\r' '\n' >"$scratch/drawn"
+    # A machine that is done at once has nothing to draw.
+    grep '^vsctl verify: ' "$scratch/drawn" >"$scratch/lines" || return 0
+    grep -qE '^vsctl verify: [0-9]+ documents, [0-9]+/s, [0-9]+%, [0-9]+ s' "$scratch/lines" &&
+        ! grep -E ', [2-9] s' "$scratch/lines" | grep -vE ', about [0-9]+ s left'
+}
+
 # Nothing is known about how long it takes to look names up; the line comes all the same.
 signal_without_a_job() {
     local pid names
@@ -70,6 +80,7 @@ every_second() {
 
 check "a store that takes a moment" large_store
 check "SIGUSR1 tells how far it is" signal_tells
+check "rate and time left on a terminal" terminal_tells
 check "SIGUSR1 where nothing is measured" signal_without_a_job
 check "silence where there is no terminal" silent_elsewhere
 check "--progress" every_second
