@@ -102,7 +102,7 @@ static int choose_newest(struct app *app, const struct snap_access *access, cons
 		if (!m || !snap_is_good(m))
 			continue;
 		r = choose_id(access, store_path, m->id, out, err);
-		if (r == 0 || r != VS_EFORMAT)
+		if (r != VS_EFORMAT)
 			return r;
 		app_note(app, "%s", err->text);
 	}
@@ -161,6 +161,7 @@ static int run_command(struct going_back *g, const char *command, struct vs_err 
 	if (setenv("VSCTL_STORE", session_store_path(g->c.session), 1) < 0)
 		return vs_fail_errno(err, "environment");
 	fflush(stdout);
+	/* That a shell runs it is what the options promise. NOLINTNEXTLINE(cert-env33-c) */
 	status = system(command);
 	if (status < 0)
 		return vs_fail_errno(err, "%s", command);

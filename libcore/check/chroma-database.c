@@ -62,9 +62,12 @@ static void look_beside(struct chroma_run *run)
 static void report_line(struct chroma_run *run, const char *line)
 {
 	struct finding f = { .code = PROB_CHROMA_DATABASE_CORRUPT, .detail = line };
-	uint64_t page;
+	static const char prefix[] = "Page ";
+	uint64_t page = 0;
 
-	if (sscanf(line, "Page %" SCNu64 ":", &page) == 1 && page > 0 && page <= UINT32_MAX) {
+	if (strncmp(line, prefix, strlen(prefix)) == 0)
+		page = strtoull(line + strlen(prefix), NULL, 10);
+	if (page > 0 && page <= UINT32_MAX) {
 		f.has_offset = true;
 		f.offset = (page - 1) * chroma_db_info(run->db)->page_size;
 	}
