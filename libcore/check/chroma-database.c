@@ -101,7 +101,13 @@ static int check_fts(struct chroma_run *run, struct vs_err *err)
 		return 0;
 	}
 	/* Before 0.4.6 there was another table. */
-	return r == VS_ENOTSUP ? 0 : r;
+	if (r == VS_ENOTSUP)
+		return 0;
+	if (r == VS_EIO || r == VS_ENOMEM || r == VS_ELIMIT) {
+		gaps_add(&run->gaps, f.path, "the full-text index", err->text, false);
+		return 0;
+	}
+	return r;
 }
 
 int chroma_check_file(struct chroma_run *run, struct vs_err *err)

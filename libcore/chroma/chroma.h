@@ -42,7 +42,7 @@ struct chroma_db_info {
 
 /*
  * Open the database of the store at @dirfd for reading. @scratch is a directory outside the store
- * for a copy, where one is needed; NULL: /tmp. *@out is owned.
+ * for a copy, where one is needed, and is borrowed until the end; NULL: /tmp. *@out is owned.
  *
  * VS_ENOENT: there is none. VS_EBUSY: a transaction is running; the text names the process where
  * the system tells. VS_EFORMAT: not an SQLite database. VS_EIO: no room for the copy, and more.
@@ -87,8 +87,8 @@ must_check_ int chroma_query_int(struct chroma_db *db, const char *sql, const ch
 
 /*
  * Ask FTS5 whether its inverted index says what its content table says. It answers only on a
- * database that may be written, so it is asked on a copy in memory, or on the one in the scratch
- * directory. Returns 1 when it does not, or what is there cannot be read.
+ * database that may be written, so it is asked on a copy: in memory, or, of a large database or where
+ * there is one already, in the scratch directory. Returns 1 when it does not, or what is there cannot be read.
  */
 must_check_ int chroma_db_check_fts(struct chroma_db *db, struct vs_err *err);
 

@@ -14,12 +14,16 @@
 #define LOCK_BYTES_AT 0x40000000
 #define LOCK_BYTES 512
 
+/* A database up to this size is copied into memory, where one that may be written is needed. */
+#define IN_MEMORY_MAX (UINT64_C(256) << 20)
+
 struct chroma_db {
 	sqlite3 *handle;
 	int dirfd; /* of the store; borrowed */
 	struct chroma_db_info info;
 	struct file_info file; /* when it was opened */
 	struct chroma_copy copy;
+	const char *scratch; /* for another copy; borrowed */
 };
 
 struct chroma_row; /* is sqlite3_stmt */
@@ -290,6 +294,7 @@ int chroma_db_open(struct chroma_db **out, int dirfd, const char *scratch, struc
 	int r;
 
 	db->dirfd = dirfd;
+	db->scratch = scratch;
 	r = look_beside(db, err);
 	if (r == 0)
 		r = read_header(db, err);
@@ -357,8 +362,8 @@ static int open_in_memory(struct chroma_db *db, sqlite3 **out, struct vs_err *er
 	unsigned char *image;
 	int code, r;
 
-	r = file_read_at(db->dirfd, CHROMA_DATABASE, FILE_NO_FOLLOW, UINT64_C(1) << 31, &bytes,
-			 NULL, err);
+	r = file_read_at(db->dirfd, CHROMA_DATABASE, FILE_NO_FOLLOW, IN_MEMORY_MAX, &bytes, NULL,
+			 err);
 	if (r != 0)
 		return r < 0 ? r : vs_fail(err, VS_EFORMAT, "%s: no file", CHROMA_DATABASE);
 	image = sqlite3_malloc64(bytes.len);
@@ -380,6 +385,23 @@ static int open_in_memory(struct chroma_db *db, sqlite3 **out, struct vs_err *er
 	return code == SQLITE_OK ? 0 : fail_sqlite(*out, code, err);
 }
 
+/* A large one is copied to disk. */
+static int ask_on_disk(struct chroma_db *db, struct vs_err *err)
+{
+	cleanup_(chroma_copy_remove) struct chroma_copy copy = { 0 };
+	sqlite3 *handle = NULL;
+	int code;
+	int r = chroma_copy_make(&copy, db->dirfd, db->scratch, err);
+
+	if (r < 0)
+		return r;
+	code = sqlite3_open_v2(copy.path, &handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX,
+			       NULL);
+	r = code == SQLITE_OK ? ask_fts(handle, err) : fail_sqlite(handle, code, err);
+	sqlite3_close(handle);
+	return r;
+}
+
 int chroma_db_check_fts(struct chroma_db *db, struct vs_err *err)
 {
 	sqlite3 *memory = NULL;
@@ -387,6 +409,8 @@ int chroma_db_check_fts(struct chroma_db *db, struct vs_err *err)
 
 	if (db->copy.dir)
 		return ask_fts(db->handle, err);
+	if (db->info.bytes > IN_MEMORY_MAX)
+		return ask_on_disk(db, err);
 	r = open_in_memory(db, &memory, err);
 	if (r == 0)
 		r = ask_fts(memory, err);

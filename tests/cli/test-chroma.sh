@@ -143,6 +143,16 @@ empty_journal() {
     changed "SELECT 1" && : >"$store/chroma.sqlite3-journal" && unchanged runs 0 verify "$store" && out_lacks journal
 }
 
+# A database too large for a copy in memory is copied to disk; without room the rest is checked. The file is sparse.
+copied_to_disk() {
+    local copies=$scratch/large-copies
+    rm -rf "$scratch/changed" && cp -r "$stores/fts-index-damage" "$scratch/changed" && store=$scratch/changed && mkdir "$copies" &&
+        truncate -s 300M "$store/chroma.sqlite3" && TMPDIR=$copies json verify 4 verify "$store" &&
+        jq_is 'any(.findings[]; .code == "chroma-fts-damaged")' && rmdir "$copies" &&
+        changed "SELECT 1" && truncate -s 300M "$store/chroma.sqlite3" && TMPDIR=/proc json verify 8 verify "$store" &&
+        jq_is '.verdict == "unverified" and .summary.errors == 0 and any(.unchecked[]; .what == "the full-text index")'
+}
+
 every_level() {
     local level
     store=$stores/healthy-1.3
@@ -211,6 +221,7 @@ check "an idle connection" idle
 check "a database of another program" another_program
 check "no database" no_database
 check "an empty journal" empty_journal
+check "a database copied to disk for its full-text index" copied_to_disk
 check "every level" every_level
 check "the text says it" text_says_it
 finish_cli
