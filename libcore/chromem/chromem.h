@@ -490,6 +490,28 @@ typedef int contextd_wal_fn(void *ctx, const struct contextd_wal_doc *doc, struc
 must_check_ int contextd_wal_docs(struct slice bytes, contextd_wal_fn *fn, void *ctx,
 				  struct vs_err *err);
 
+/* ---- the entries themselves (contextd-entry.c) ---- */
+
+#define CONTEXTD_KEY_LEN 32
+
+/* Slices point into the bytes that were read. */
+struct contextd_wal_entry {
+	struct slice id;
+	struct slice operation; /* "add", "delete" */
+	uint64_t document_count;
+	uint64_t id_count; /* that a deletion names */
+	int64_t time_ns;   /* of its writing; 0: before 1970, or no time */
+	bool is_synced;    /* the remote store has it; the checksum does not cover this */
+	bool is_proven;    /* the checksum is the one that the key gives */
+};
+
+/*
+ * One `*.wal` file as a whole. @key is NULL when it is lost, and then nothing is proven. Returns 0;
+ * 1 when @bytes are no whole entry; or negative.
+ */
+must_check_ int contextd_wal_entry(struct slice bytes, const unsigned char *key,
+				   struct contextd_wal_entry *out, struct vs_err *err);
+
 /* The value of @key, which must be there and not empty; false otherwise. */
 bool chromem_pairs_find(const struct chromem_pair *pairs, size_t count, const char *key,
 			struct slice *out);

@@ -32,9 +32,17 @@ static int look(void *ctx, const struct contextd_wal_doc *doc, struct vs_err *er
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+	static const unsigned char key[CONTEXTD_KEY_LEN] = "a key that made no checksum here";
 	struct slice input = slice_of(data, size);
+	struct contextd_wal_entry entry;
 	struct vs_err err = { 0 };
 
 	(void)!contextd_wal_docs(input, look, &input, &err);
+	if (contextd_wal_entry(input, key, &entry, &err) == 0) {
+		require_inside(input, entry.id);
+		require_inside(input, entry.operation);
+		if (entry.is_proven)
+			abort();
+	}
 	return 0;
 }
