@@ -135,7 +135,7 @@ bad_input() {
 }
 
 check "nothing is set" nothing_set
-check "flag, environment, file, default" precedence
+check "flag before environment before file before default" precedence
 check "what is in force is what a command does" precedence_in_force
 check "the most special setting counts" most_special_counts
 check "store and state directory" store_and_state
@@ -144,7 +144,7 @@ check "commands refuse a wrong file" commands_refuse
 check "a strange variable" strange_variable
 check "paths that are not there" paths
 check "which file is read" file_options
-check "blanks, comments and quotation marks" values_with_blanks
+check "blanks and comments and quotation marks" values_with_blanks
 check "a hostile file" hostile_file
 check "bad input" bad_input
 finish_cli

@@ -169,7 +169,7 @@ health_bad_input() {
 
 check "nothing is known" nothing_known
 check "the keys of dashboards" dashboard_keys
-check "good, as text" good_as_text
+check "good as text" good_as_text
 check "from the records only" from_the_records_only
 check "the store is gone" store_is_gone
 check "a corrupt store" corrupt_snapshot

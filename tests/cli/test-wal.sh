@@ -101,7 +101,7 @@ bad_input() {
     fresh
     runs 8 wal list "$scratch/nothing" && runs 16 wal compact "$log/$pending" && err_has 'takes the whole log' &&
         runs 16 wal check && runs 8 wal compact --undo "$log" || [ "$status" -eq 16 ] || return
-    runs 0 wal --help && runs 0 wal compact --help && runs 16 wal lst "$log" || [ "$status" -eq 16 ]
+    runs 0 wal --help && runs 0 wal compact --help
 }
 
 check "entries and their states" lists
