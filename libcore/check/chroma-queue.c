@@ -152,18 +152,10 @@ static void report_position(struct chroma_run *run, enum problem code,
 	chroma_report(run, &f, c);
 }
 
-static const struct chroma_segment_ref *find_segment(const struct chroma_run *run, const char *id)
-{
-	for (size_t i = 0; i < run->catalog.segment_count; i++) {
-		if (strcmp(run->catalog.segments[i].id, id) == 0)
-			return &run->catalog.segments[i];
-	}
-	return NULL;
-}
-
 static void check_position(struct chroma_run *run, const struct chroma_position *p)
 {
-	const struct chroma_segment_ref *segment = find_segment(run, p->segment);
+	const struct chroma_segment_ref *segment =
+		chroma_catalog_segment(&run->catalog, p->segment);
 	const struct chroma_collection *c =
 		segment ? chroma_catalog_find(&run->catalog, slice_str(segment->collection)) : NULL;
 
@@ -232,7 +224,8 @@ int chroma_check_positions(struct chroma_run *run, struct vs_err *err)
 		return 0;
 	for (size_t i = 0; i < run->catalog.position_count; i++) {
 		highest = VS_MAX(highest, run->catalog.positions[i].seq_id);
-		f.count += find_segment(run, run->catalog.positions[i].segment) != NULL;
+		f.count += chroma_catalog_segment(&run->catalog,
+						  run->catalog.positions[i].segment) != NULL;
 		check_position(run, &run->catalog.positions[i]);
 	}
 	/* One row of each collection that was ever written always stays. */

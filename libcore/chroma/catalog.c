@@ -119,22 +119,40 @@ static int add_segment(void *ctx, const struct chroma_row *row, struct vs_err *e
 	return 0;
 }
 
+const struct chroma_segment_ref *chroma_catalog_segment(const struct chroma_catalog *c,
+							const char *id)
+{
+	size_t from = 0, to = c->segment_count;
+
+	while (from < to) {
+		size_t middle = from + (to - from) / 2;
+		int order = strcmp(c->segments[middle].id, id);
+
+		if (order == 0)
+			return &c->segments[middle];
+		if (order < 0)
+			from = middle + 1;
+		else
+			to = middle;
+	}
+	return NULL;
+}
+
 /* segment_id, key, str_value, int_value: what releases before 1.0 configured an index with. */
 static int apply_metadata(void *ctx, const struct chroma_row *row, struct vs_err *err)
 {
 	struct chroma_catalog *c = ((struct loading *)ctx)->c;
 	cleanup_(vs_freep) char *id = take_text(row, 0);
 	struct chroma_collection *collection = NULL;
+	const struct chroma_segment_ref *segment;
 	struct slice key = chroma_bytes(row, 1);
 	struct chroma_config *config;
 	int64_t value = chroma_int(row, 3);
 
 	(void)err;
-	for (size_t i = 0; i < c->collection_count && !collection; i++) {
-		if (c->collections[i].vector != SIZE_MAX &&
-		    strcmp(c->segments[c->collections[i].vector].id, id) == 0)
-			collection = &c->collections[i];
-	}
+	segment = chroma_catalog_segment(c, id);
+	if (segment && segment->scope == CHROMA_SCOPE_VECTOR)
+		collection = find_mutable(c, segment->collection);
 	if (!collection)
 		return 0;
 	config = &collection->config;

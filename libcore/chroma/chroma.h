@@ -146,7 +146,7 @@ struct chroma_collection {
 struct chroma_catalog {
 	struct chroma_collection *collections; /* in byte order of the ids */
 	size_t collection_count, collection_cap;
-	struct chroma_segment_ref *segments;
+	struct chroma_segment_ref *segments; /* likewise */
 	size_t segment_count, segment_cap;
 	struct chroma_position *positions;
 	size_t position_count, position_cap;
@@ -162,6 +162,8 @@ void chroma_catalog_fini(struct chroma_catalog *c);
 
 const struct chroma_collection *chroma_catalog_find(const struct chroma_catalog *c,
 						    struct slice id);
+const struct chroma_segment_ref *chroma_catalog_segment(const struct chroma_catalog *c,
+							const char *id);
 const struct chroma_position *chroma_catalog_position(const struct chroma_catalog *c,
 						      const char *segment);
 
