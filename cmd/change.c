@@ -74,7 +74,8 @@ int change_open(struct change *c, struct app *app, const struct change_opts *opt
 	app->path = store_path;
 	if (store_open(&c->store, store_path, false, &err) < 0)
 		return app_error(app, &err);
-	if (c->store->kind != STORE_CHROMEM) {
+	if (c->store->kind != STORE_CHROMEM &&
+	    !(c->takes_chroma && c->store->kind == STORE_CHROMA)) {
 		vs_fail(&err, VS_ENOTSUP,
 			"%s: only chromem directories can be changed by this version", store_path);
 		return app_error(app, &err);

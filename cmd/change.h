@@ -48,6 +48,7 @@ struct change {
 	char *summary; /* owned; what the plan does, where its actions are too many to count; NULL */
 	bool corrects; /* a repair: exits with 1 when all is corrected, 4 when something is left */
 	bool minds_leftovers; /* no repair, and exits with 4 all the same when something is left */
+	bool takes_chroma;    /* it can change stores of that kind */
 	bool accepts_errors;  /* the person asked for what verification may call an error */
 };
 

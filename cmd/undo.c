@@ -203,7 +203,7 @@ static int run_undo(struct change *c, const char *named)
 static int run(struct app *app, const void *opts_, char *const *operands)
 {
 	const struct undo_opts *opts = opts_;
-	cleanup_(change_fini) struct change c = { 0 };
+	cleanup_(change_fini) struct change c = { .takes_chroma = true };
 	int status;
 
 	if (opts->list)

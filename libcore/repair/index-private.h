@@ -5,7 +5,7 @@
 
 #include "file/file.h"
 #include "pickle/pickle.h"
-#include "repair/index.h"
+#include "repair/repair.h"
 
 struct old_pair {
 	struct slice id; /* borrowed from the pickle's bytes */

@@ -19,8 +19,8 @@
  * only elements with damaged links are linked anew, and internal ids and deleted marks stay.
  */
 
-#include "check/check.h"
 #include "hnsw/hnsw.h"
+#include "store/store.h"
 #include "util/util.h"
 
 #define INDEX_FILES (HNSW_FILES + 1)
@@ -86,3 +86,33 @@ must_check_ int index_image_make(const struct index_facts *facts, struct index_i
 /* The bytes of one file, appended to @out. */
 must_check_ int index_image_file(const struct index_image *image, int file, struct buf *out,
 				 struct vs_err *err);
+
+/* ---- the plan (index-plan.c) ---- */
+
+/* One collection whose index is to be written anew. */
+struct index_job {
+	char *collection;  /* id */
+	struct slice name; /* ptr owned */
+	char *segment;
+	struct index_summary summary;
+	struct index_image *image;
+	char *target;              /* where the old files go */
+	bool is_same[INDEX_FILES]; /* the old file is what would be written, and stays */
+};
+
+/* What plan_index() made; lives until the plan was applied. Zeroed, then indexes_fini(). */
+struct indexes {
+	struct index_job *row;
+	size_t count, cap;
+	int64_t time_ns; /* the caller's to set */
+	struct plan_source source;
+};
+void indexes_fini(struct indexes *indexes);
+
+/*
+ * Add the index of @collection (an id or a name) to the plan: the old files go to the quarantine of
+ * the store, and new ones take their place. The plan's source is set; @indexes outlives the plan. VS_EUSAGE: no such collection, more than one of that name, or nothing
+ * was ever saved; else as index_image_make().
+ */
+must_check_ int plan_index(struct plan *plan, const struct store *store, const char *collection,
+			   struct pool *pool, struct indexes *indexes, struct vs_err *err);

@@ -398,6 +398,10 @@ must_check_ int plan_rollback(struct plan *plan, const struct rollback_request *
  * that is not. */
 must_check_ int rollback_prove(const struct rollback_request *req, struct vs_err *err);
 
+/* ---- index directories (index.h) ---- */
+
+#include "repair/index.h"
+
 /* ---- metadata backups (backup.c) ---- */
 
 struct backup_result {

@@ -7,7 +7,7 @@
 
 #include "segment-kit.h"
 
-#include "../libcore/repair/index.h"
+#include "repair/repair.h"
 #include "pickle/pickle.h"
 
 #include <math.h>

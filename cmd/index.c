@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* `vsctl index rebuild`: the index directory of a Chroma collection, written anew. */
+
+#include "change.h"
+
+struct index_opts {
+	struct change_opts change;
+};
+
+static const struct opt rebuild_options[] = {
+	CHANGE_OPTIONS(struct index_opts),
+	OPT_END,
+};
+
+/* ---- which ---- */
+
+struct targets {
+	char **items; /* ids */
+	size_t count, cap;
+};
+
+static void targets_fini(struct targets *t)
+{
+	for (size_t i = 0; i < t->count; i++)
+		free(t->items[i]);
+	free(t->items);
+}
+
+static void add_target(struct targets *t, const char *collection)
+{
+	for (size_t i = 0; i < t->count; i++)
+		if (strcmp(t->items[i], collection) == 0)
+			return;
+	t->items = vs_grow(t->items, &t->cap, t->count + 1, sizeof(*t->items));
+	t->items[t->count++] = vs_strdup(collection);
+}
+
+static void add_finding(void *ctx, const struct finding *f)
+{
+	const struct problem_row *row = problem_row(f->code);
+
+	if (row->remedy == REMEDY_REBUILD_INDEX && row->severity > SEV_INFO && f->collection)
+		add_target(ctx, f->collection);
+}
+
+static void skip_collection(void *ctx, const struct check_collection *c)
+{
+	(void)ctx;
+	(void)c;
+}
+
+static void skip_gap(void *ctx, const struct check_gap *g)
+{
+	(void)ctx;
+	(void)g;
+}
+
+static int find_targets(struct change *c, struct targets *t, struct vs_err *err)
+{
+	struct check_sink sink = {
+		.ctx = t, .collection = skip_collection, .finding = add_finding, .gap = skip_gap
+	};
+	struct check_request req = c->check;
+	struct check_summary sum = { 0 };
+
+	req.max_findings = 0;
+	return check_store(c->store, &req, &sink, &sum, err);
+}
+
+/* ---- showing ---- */
+
+static const struct emit_field fields[] = {
+	{ .key = "collection", .heading = NULL },
+	{ .key = "name", .heading = "collection" },
+	{ .key = "records", .heading = "vectors", .is_number = true },
+	{ .key = "from_index", .heading = "old index", .is_number = true },
+	{ .key = "from_queue", .heading = "queue", .is_number = true },
+	{ .key = "by_order", .heading = "ids by order", .is_number = true },
+	{ .key = "lost", .heading = "lost", .is_number = true },
+	{ .key = "lengths_lost", .heading = "lengths lost", .is_number = true },
+	{ .key = "relinked", .heading = "linked anew", .is_number = true },
+	{ .key = "mended", .heading = NULL },
+	{ .key = "lost_ids", .heading = NULL },
+	{ 0 },
+};
+
+/* Documents and metadata of the lost are whole: the owner can have them embedded again. */
+static void show_lost(struct change *c, const struct index_job *job)
+{
+	cleanup_(buf_fini) struct buf ids = { 0 };
+	const struct index_summary *s = &job->summary;
+
+	if (s->lost == 0)
+		return;
+	for (size_t i = 0; i < s->lost_ids.len; i++) {
+		unsigned char byte = s->lost_ids.ptr[i];
+
+		if (byte != '\n')
+			buf_append_byte(&ids, byte);
+		else if (i + 1 < s->lost_ids.len)
+			buf_append_str(&ids, ", ");
+	}
+	emit_line(&c->app->emit,
+		  "%" PRIu64 " without any copy of their vector, to be embedded again: %s%s",
+		  s->lost, buf_cstr(&ids), s->lost > 20 ? ", ..." : "");
+}
+
+static void show(struct change *c, void *ctx)
+{
+	const struct indexes *indexes = ctx;
+	struct emit *e = &c->app->emit;
+
+	emit_table(e, "indexes", fields);
+	for (size_t i = 0; i < indexes->count; i++) {
+		const struct index_job *job = &indexes->row[i];
+		const struct index_summary *s = &job->summary;
+		cleanup_(buf_fini) struct buf ids = { 0 };
+
+		buf_append(&ids, s->lost_ids.ptr, s->lost_ids.len);
+		emit_str(e, job->collection);
+		emit_bytes(e, job->name);
+		emit_uint(e, s->records);
+		emit_uint(e, s->source[INDEX_FROM_INDEX]);
+		emit_uint(e, s->source[INDEX_FROM_QUEUE]);
+		emit_uint(e, s->paired);
+		emit_uint(e, s->lost);
+		emit_uint(e, s->norms_lost);
+		emit_uint(e, s->is_mended ? s->relinked : s->records);
+		emit_bool(e, s->is_mended);
+		emit_str(e, s->lost > 0 ? buf_cstr(&ids) : NULL);
+	}
+	emit_table_end(e);
+	for (size_t i = 0; i < indexes->count; i++)
+		show_lost(c, &indexes->row[i]);
+}
+
+/* ---- the command ---- */
+
+static int plan_all(struct change *c, char *const *operands, struct indexes *indexes,
+		    struct vs_err *err)
+{
+	cleanup_(targets_fini) struct targets t = { 0 };
+	cleanup_(pool_freep) struct pool *pool = pool_new(app_jobs(c->app));
+	int r = 0;
+
+	for (; *operands; operands++)
+		add_target(&t, *operands);
+	if (t.count == 0)
+		r = find_targets(c, &t, err);
+	for (size_t i = 0; r == 0 && i < t.count; i++)
+		r = plan_index(&c->plan, c->store, t.items[i], pool, indexes, err);
+	for (size_t i = 0; i < indexes->count; i++)
+		c->accepts_errors |= indexes->row[i].summary.lost > 0;
+	return r < 0 ? r : plan_stamp(&c->plan, c->store->dirfd, err);
+}
+
+static int run_rebuild(struct app *app, const void *opts_, char *const *operands)
+{
+	const struct index_opts *opts = opts_;
+	cleanup_(indexes_fini) struct indexes indexes = { .time_ns = clock_now_ns(app->clock) };
+	cleanup_(change_fini) struct change c = { .takes_chroma = true, .corrects = true };
+	struct vs_err err = { 0 };
+	int status = change_open(&c, app, &opts->change, operands[0]);
+
+	if (status >= 0)
+		return status;
+	if (c.store->kind != STORE_CHROMA) {
+		vs_fail(&err, VS_EUSAGE, "%s: a %s store has no index to rebuild", c.store->path,
+			store_kind_name(c.store->kind));
+		return app_error(app, &err);
+	}
+	if (plan_all(&c, operands + 1, &indexes, &err) < 0)
+		return app_error(app, &err);
+	return change_run(&c, show, &indexes);
+}
+
+static const struct example examples[] = {
+	{ "vsctl index rebuild --dry-run /var/lib/chroma", "which vectors would come from where" },
+	{ "vsctl index rebuild /var/lib/chroma docs", "write the index of one collection anew" },
+	{ NULL, NULL },
+};
+
+static const struct command cmd_index_rebuild = {
+	.name = "rebuild",
+	.operands = "STORE [COLLECTION...]",
+	.summary = "write the index directory of a Chroma collection anew",
+	.details =
+		"Without a COLLECTION, which is an id or a name, every index that vsctl verify finds damaged is written "
+		"anew. Each vector comes from the best copy there is: the write queue, or the old index. Where ids and "
+		"vectors are sound, only damaged links are made anew. The old files stay in .quarantine, as they were.\n\n"
+		"Stop the server first.",
+	.examples = examples,
+	.options = rebuild_options,
+	.opts_size = sizeof(struct index_opts),
+	.run = run_rebuild,
+};
+
+static const struct command *const verbs[] = { &cmd_index_rebuild, NULL };
+
+const struct command cmd_index = {
+	.name = "index",
+	.summary = "rebuild the vector indexes of a Chroma store",
+	.examples = examples,
+	.details =
+		"The server checks nothing of an index directory but that its files open: a damaged one ends it, or loses "
+		"records without a word. What vsctl verify finds there is mended here.",
+	.verbs = verbs,
+};

@@ -1,0 +1,89 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# index rebuild, on Chroma stores that a real server left broken or that were damaged: what comes back, what is said of
+# the rest, and that it can be taken back.
+set -u
+# In memory where that is to be had.
+[ ! -w /dev/shm ] || export TMPDIR=/dev/shm
+. "${SOURCE_ROOT:?}/tests/cli/cli.sh"
+stores=$scratch/stores
+mkdir "$stores"
+tar -C "$stores" -xJf "$source/tests/data/chroma/stores.tar.xz"
+store=$scratch/store
+
+fresh() {
+    rm -rf "$store" "$store.vsctl"
+    cp -a "$stores/$1" "$store"
+    rm -f "$store/expected.json"
+}
+
+digests() {
+    (cd "$store" && find . -path ./.quarantine -prune -o -type f -exec sha256sum {} + | LC_ALL=C sort)
+}
+
+# Killed while it saved: the pickle is empty, and all of its ids come back by their order.
+ids_come_back() {
+    fresh killed-while-persisting && runs 4 verify "$store" && out_has "next: vsctl index rebuild" &&
+        runs 1 index rebuild --yes "$store" && out_has "38 ids found by their order" && runs 0 verify --level deep "$store" &&
+        out_has "healthy"
+}
+
+# A link that leads nowhere costs the links of one element, and no more is touched.
+only_the_damage_is_mended() {
+    fresh link-out-of-range && json change 1 index rebuild --yes "$store" notes &&
+        jq_is '.applied and .errors_before == 1 and .errors_after == 0 and (.indexes | length) == 1 and .indexes[0].mended and
+            .indexes[0].relinked == 1 and .indexes[0].records == 34 and .indexes[0].lost == 0' && runs 0 verify --level deep "$store"
+}
+
+each_is_mended() {
+    local name
+    for name in graph-disconnected header-count-huge header-entry-damage link-list-size-damage link-lists-truncated length-missing \
+        torn-persist disk-full; do
+        fresh "$name" && runs 1 index rebuild --yes "$store" && runs 0 verify --level deep "$store" || { echo "$name" && return 1; }
+    done
+}
+
+# What has no copy is named, for its owner to embed it again.
+the_lost_are_named() {
+    fresh data-level0-truncated && runs 4 index rebuild --yes "$store" docs && out_has "14 without any copy of their vector" &&
+        out_has "doc-17" && json verify 4 verify "$store" && jq_is '[.findings[].code] == ["chroma-index-id-missing"]'
+}
+
+dry_run_changes_nothing() {
+    fresh killed-while-persisting && unchanged json change 4 index rebuild --dry-run "$store" &&
+        jq_is '(.applied | not) and .indexes[0].by_order == 38'
+}
+
+# The old files are in quarantine as they were, and come back as they were.
+it_is_taken_back() {
+    fresh link-out-of-range && digests >"$scratch/before" && json change 1 index rebuild --yes "$store" &&
+        [ "$(find "$store/.quarantine" -name data_level0.bin | wc -l)" -eq 1 ] && runs 0 undo --yes "$store" && digests | diff "$scratch/before" -
+}
+
+the_database_is_not_touched() {
+    fresh torn-persist && sha256sum <"$store/chroma.sqlite3" >"$scratch/before" && runs 1 index rebuild --yes "$store" &&
+        sha256sum <"$store/chroma.sqlite3" | diff "$scratch/before" -
+}
+
+nothing_to_do() {
+    fresh base && unchanged runs 0 index rebuild --yes "$store" && out_has "nothing to do"
+}
+
+bad_input() {
+    cp -a "$source/tests/data/chromem/healthy-example/store" "$scratch/other" &&
+        fresh base && unchanged runs 16 index rebuild --yes "$store" nonsense && err_has "no such collection" &&
+        unchanged runs 16 index rebuild --yes "$store" fresh && err_has "never saved" && runs 16 index rebuild && runs 16 index nonsense "$store" &&
+        runs 0 index rebuild --help && out_has "STORE [COLLECTION...]" && runs 16 index rebuild "$scratch/other"
+}
+
+check "ids whose pickle is lost come back by their order" ids_come_back
+check "only what is damaged is linked anew" only_the_damage_is_mended
+check "each damage of an index is mended" each_is_mended
+check "records without a copy are named" the_lost_are_named
+check "a dry run changes nothing" dry_run_changes_nothing
+check "a rebuild is taken back" it_is_taken_back
+check "the database is not touched" the_database_is_not_touched
+check "a sound store is left alone" nothing_to_do
+check "bad input" bad_input
+finish_cli
