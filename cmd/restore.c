@@ -130,7 +130,9 @@ static int choose(struct restoring *rs, const struct snap_access *access, const 
 {
 	int r;
 
-	r = rollback_choose(rs->c.app, access, rs->c.store_path, id, &rs->m, err);
+	r = rollback_choose(rs->c.app, access, rs->c.store_path,
+			    rs->opts->rollback.change.force ? NULL : rs->c.absolute, id, &rs->m,
+			    err);
 	if (r == 0)
 		r = rollback_words_parse(&rs->words, &rs->opts->rollback, rs->m, err);
 	for (size_t i = 0; r == 0 && i < rs->m->member_count; i++) {

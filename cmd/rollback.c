@@ -89,7 +89,7 @@ static int choose_id(const struct snap_access *access, const char *store_path, c
 
 /* What has become damaged since it was made is said and passed over. */
 static int choose_newest(struct app *app, const struct snap_access *access, const char *store_path,
-			 struct snap_manifest **out, struct vs_err *err)
+			 const char *absolute, struct snap_manifest **out, struct vs_err *err)
 {
 	cleanup_(snap_list_fini) struct snap_list list = { 0 };
 	int r = snap_list_load(&list, access->state_dirfd, err);
@@ -99,7 +99,8 @@ static int choose_newest(struct app *app, const struct snap_access *access, cons
 	for (size_t i = list.count; i > 0; i--) {
 		const struct snap_manifest *m = list.entries[i - 1].m;
 
-		if (!m || !snap_is_good(m))
+		if (!m || !snap_is_good(m) ||
+		    (absolute && m->store_path && strcmp(m->store_path, absolute) != 0))
 			continue;
 		r = choose_id(access, store_path, m->id, out, err);
 		if (r != VS_EFORMAT)
@@ -108,14 +109,15 @@ static int choose_newest(struct app *app, const struct snap_access *access, cons
 	}
 	return vs_fail(
 		err, VS_ENOENT,
-		"there is no good snapshot to go back to; vsctl snapshot list shows those there are");
+		"there is no good snapshot of this store to go back to; vsctl snapshot list shows those there are, and --force takes one of a store at another path");
 }
 
 int rollback_choose(struct app *app, const struct snap_access *access, const char *store_path,
-		    const char *id, struct snap_manifest **out, struct vs_err *err)
+		    const char *absolute, const char *id, struct snap_manifest **out,
+		    struct vs_err *err)
 {
 	return id ? choose_id(access, store_path, id, out, err)
-		  : choose_newest(app, access, store_path, out, err);
+		  : choose_newest(app, access, store_path, absolute, out, err);
 }
 
 /* ---- around the journal ---- */
@@ -370,7 +372,9 @@ static int open_snapshot(struct going_back *g, const char *id, struct vs_err *er
 		g->access.key = g->key;
 	}
 	progress_begin(g->c.app, &g->progress, "file");
-	r = rollback_choose(g->c.app, &g->access, store_path, id, &g->m, err);
+	r = rollback_choose(g->c.app, &g->access, store_path,
+			    g->opts->change.force ? NULL : session_store_path(g->c.session), id,
+			    &g->m, err);
 	progress_end();
 	if (r < 0)
 		return r;

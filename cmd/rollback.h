@@ -30,10 +30,14 @@ struct rollback_opts {
 must_check_ int rollback_run(struct app *app, const struct rollback_opts *opts, const char *store,
 			     const char *id);
 
-/* Load snapshot @id, or when it is NULL the newest good one that verifies, and verify all of it.
- * Owned, with its members. VS_EFORMAT says what is damaged and how to look closer. */
-must_check_ int rollback_choose(struct app *app, const struct snap_access *access, const char *store_path,
-				const char *id, struct snap_manifest **out, struct vs_err *err);
+/*
+ * Load snapshot @id, or when it is NULL the newest good one that verifies, and verify all of it.
+ * Owned, with its members. VS_EFORMAT says what is damaged and how to look closer. The newest is one
+ * of the store at @absolute; NULL: wherever that was.
+ */
+must_check_ int rollback_choose(struct app *app, const struct snap_access *access,
+				const char *store_path, const char *absolute, const char *id,
+				struct snap_manifest **out, struct vs_err *err);
 
 /* ---- rollback-words.c: what the options name ---- */
 

@@ -204,6 +204,16 @@ no_such_snapshot() {
         runs 16 rollback --yes "$store" ../one
 }
 
+# Two stores that share a state directory: the newest of the other one is not ours.
+latest_good_of_two() {
+    fresh && cp -a "$store" "$scratch/other" && rm "$scratch/other/$beta"/*.gob && rmdir "$scratch/other/$beta" &&
+        runs 0 snapshot create --name theirs --state "$state" "$scratch/other" && bad_day &&
+        runs 0 restore --yes --latest-good "$store" && same_tree "$scratch/kept" "$store"
+    local r=$?
+    rm -rf "$scratch/other"
+    return $r
+}
+
 another_store() {
     fresh && cp -a "$store" "$scratch/other" && runs 16 rollback --yes --state "$state" "$scratch/other" one &&
         err_has "is of another store" && runs 0 rollback --yes --force --state "$state" "$scratch/other" one
@@ -305,6 +315,7 @@ check "the command after fails" post_cmd_fails
 check "a damaged snapshot" damaged_snapshot
 check "no such snapshot" no_such_snapshot
 check "a snapshot of another store" another_store
+check "the latest good one of two stores" latest_good_of_two
 check "a store in use" in_use
 check "audited" audited
 check "into a new place" into_a_new_place
