@@ -322,7 +322,6 @@ static int open_origin(struct exporting *x, struct store **store, const char *pa
 static void tell(struct exporting *x, const char *path)
 {
 	cleanup_(buf_fini) struct buf next = { 0 };
-	cleanup_(buf_fini) struct buf what = { 0 };
 	struct emit *e = &x->app->emit;
 	char hex[DIGEST_HEX_LEN + 1];
 

@@ -18,12 +18,19 @@ static int make_run(struct journal *j, int above, int64_t time_ns, const char *c
 		    struct vs_err *err)
 {
 	uint32_t part = (uint32_t)(((uint64_t)time_ns % 1000000000) * 65536 / 1000000000);
+	cleanup_(vs_freep) char *word = vs_strdup(command);
 	char when[32];
 	int r = VS_EBUSY;
 
+	/* "quarantine add" becomes one word, as it is typed behind `vsctl undo`. */
+	for (char *at = word; *at; at++) {
+		if (*at == ' ')
+			*at = '-';
+	}
+
 	time_format_compact(time_ns, when);
 	for (; r == VS_EBUSY && part < 65536; part++) {
-		snprintf(j->run, sizeof(j->run), "%s-%.64s-%04" PRIx32, when, command, part);
+		snprintf(j->run, sizeof(j->run), "%s-%.64s-%04" PRIx32, when, word, part);
 		r = file_mkdir_at(above, j->run, 0700, err);
 	}
 	return r;
@@ -230,7 +237,7 @@ static int begin_write(struct journal *j, const char *path, uint32_t mode, struc
 int journal_add_write(struct journal *j, const char *path, uint32_t mode, struct slice bytes,
 		      struct vs_err *err)
 {
-	struct step *step;
+	struct step *step = NULL;
 	int r;
 
 	r = begin_write(j, path, mode, bytes, &step, err);
@@ -244,7 +251,7 @@ int journal_add_write(struct journal *j, const char *path, uint32_t mode, struct
 int journal_add_write_at(struct journal *j, const char *path, uint32_t mode, int64_t modified_ns,
 			 struct slice bytes, struct vs_err *err)
 {
-	struct step *step;
+	struct step *step = NULL;
 	size_t number;
 	int r;
 

@@ -81,10 +81,18 @@ static int list_news(struct chooser *c, struct vs_err *err)
 		qsort(c->order, count, sizeof(*c->order), compare_rows);
 	for (size_t i = 0; i < count; c->news_count++) {
 		struct news *n = &c->news[c->news_count];
+		bool exists = false;
 
 		*n = (struct news){ .id = c->order[i]->id, .from = i };
-		for (; i < count && slice_eq(c->order[i]->id, n->id); i++)
-			take_news(c, n, c->order[i]);
+		for (; i < count && slice_eq(c->order[i]->id, n->id); i++) {
+			uint8_t operation = c->order[i]->operation;
+
+			/* An add of an id that is there changes nothing, its vector is nobody's. */
+			if (operation != OP_ADD || !exists)
+				take_news(c, n, c->order[i]);
+			exists = operation == OP_ADD || operation == OP_UPSERT ||
+				 (exists && operation != OP_DELETE);
+		}
 		n->to = i;
 	}
 	return 0;

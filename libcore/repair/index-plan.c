@@ -86,7 +86,10 @@ static int on_log(void *ctx, const struct chroma_row *row, struct vs_err *err)
 	r->seq_id = chroma_int(row, 0);
 	r->operation = operation >= 0 && operation <= 3 ? (uint8_t)operation : UINT8_MAX;
 	r->id = copy(chroma_bytes(row, 2));
-	if (chroma_type(row, 3) == CHROMA_BLOB)
+	/* The record is older than this add, which therefore changed nothing. */
+	if (chroma_int(row, 4) != 0)
+		r->operation = UINT8_MAX;
+	else if (chroma_type(row, 3) == CHROMA_BLOB)
 		r->vector = copy(chroma_bytes(row, 3));
 	return 0;
 }
@@ -107,10 +110,15 @@ static int load_rows(struct database *d, const struct chroma_collection *c, stru
 
 	if (r < 0)
 		return r;
-	return chroma_query(d->db,
-			    "SELECT seq_id, operation, id, vector FROM embeddings_queue "
-			    "WHERE topic LIKE '%/' || ? ORDER BY seq_id",
-			    c->id, on_log, &d->log, err);
+	return chroma_query(
+		d->db,
+		"SELECT q.seq_id, q.operation, q.id, q.vector, q.operation = 0 AND EXISTS "
+		"(SELECT 1 FROM embeddings e JOIN segments s ON s.id = e.segment_id "
+		"JOIN max_seq_id m ON m.segment_id = s.id "
+		"WHERE s.collection = ?1 AND e.embedding_id = q.id AND "
+		"e.seq_id < q.seq_id AND q.seq_id <= m.seq_id) "
+		"FROM embeddings_queue q WHERE q.topic LIKE '%/' || ?1 ORDER BY q.seq_id",
+		c->id, on_log, &d->log, err);
 }
 
 /* By its id, or by its name where that is one collection's only. */
