@@ -212,6 +212,161 @@ static bool try_pairing(struct chooser *c, bool at_end)
 	return at == c->old->element_count && confirmed > 0;
 }
 
+/*
+ * Labels and row numbers rise together, one of each for every new id. So a row number that is missing
+ * between ours, and is no other collection's, stands for an id that was deleted, whose element is
+ * still there: flagged, or live where the delete is in the queue above the position.
+ */
+struct slots {
+	size_t *row; /* owned; SIZE_MAX: a gap */
+	size_t count, max;
+};
+
+static bool add_slot(struct slots *s, size_t row)
+{
+	if (s->count == s->max)
+		return false;
+	s->row[s->count++] = row;
+	return true;
+}
+
+static bool is_foreign(const struct index_facts *f, int64_t number)
+{
+	size_t from = 0, to = f->foreign_count;
+
+	while (from < to) {
+		size_t mid = from + (to - from) / 2;
+
+		if (f->foreign[mid] == number)
+			return true;
+		if (f->foreign[mid] < number)
+			from = mid + 1;
+		else
+			to = mid;
+	}
+	return false;
+}
+
+/* False: more than there are labels, or rows without numbers. */
+static bool list_slots(const struct chooser *c, struct slots *s)
+{
+	const struct index_facts *f = c->facts;
+	int64_t last = 0;
+
+	for (size_t i = 0; i < f->row_count; i++) {
+		int64_t number = f->rows[i].row;
+
+		if (number <= last)
+			return false;
+		for (int64_t gap = last + 1; last > 0 && gap < number; gap++) {
+			if (!is_foreign(f, gap) && !add_slot(s, SIZE_MAX))
+				return false;
+		}
+		last = number;
+		if (is_candidate(c, f->rows[i].id, false) && !add_slot(s, i))
+			return false;
+	}
+	/* Gaps behind the last candidate are of ids that the old index never had. */
+	while (s->count > 0 && s->row[s->count - 1] == SIZE_MAX)
+		s->count--;
+	return s->count > 0;
+}
+
+static int compare_labels(const void *a_, const void *b_)
+{
+	const uint64_t *a = a_, *b = b_;
+
+	return (*a > *b) - (*a < *b);
+}
+
+/* Do the rows fit the labels from @first on? Counts the vectors of the queue that say so. */
+static bool slots_fit(const struct chooser *c, const struct slots *s, const uint64_t *labels,
+		      size_t first, size_t *confirmed)
+{
+	*confirmed = 0;
+	for (size_t i = 0; i < s->count; i++) {
+		struct slice id;
+		uint64_t label;
+		uint32_t element;
+		int r;
+
+		if (s->row[i] == SIZE_MAX)
+			continue;
+		id = c->facts->rows[s->row[i]].id;
+		label = old_label(c->old, id);
+		if ((label > 0 && label != labels[first + i]) ||
+		    !old_element(c->old, labels[first + i], &element))
+			return false;
+		r = confirms(c, id, element);
+		if (r < 0)
+			return false;
+		*confirmed += r > 0 || label > 0;
+	}
+	return true;
+}
+
+/* Exactly one place must fit, and leave as many live elements over as the queue deletes. */
+static bool try_slots(struct chooser *c, const struct slots *s, const uint64_t *labels,
+		      size_t label_count)
+{
+	size_t rows = 0, gone = 0, found = SIZE_MAX, confirmed, best = 0;
+
+	for (size_t i = 0; i < s->count; i++)
+		rows += s->row[i] != SIZE_MAX;
+	for (size_t i = 0; i < c->news_count; i++)
+		gone += c->news[i].is_gone_above && !c->news[i].is_made_above;
+	if (rows + gone != c->old->live)
+		return false;
+	for (size_t first = 0; first + s->count <= label_count; first++) {
+		if (!slots_fit(c, s, labels, first, &confirmed))
+			continue;
+		if (found != SIZE_MAX)
+			return false;
+		found = first;
+		best = confirmed;
+	}
+	if (found == SIZE_MAX || best == 0)
+		return false;
+	memset(c->paired, 0, c->facts->row_count * sizeof(*c->paired));
+	for (size_t i = 0; i < s->count; i++) {
+		if (s->row[i] != SIZE_MAX)
+			c->paired[s->row[i]] = labels[found + i];
+	}
+	return true;
+}
+
+static bool try_pairing_gaps(struct chooser *c)
+{
+	uint32_t count = c->old->index.count;
+	cleanup_(vs_freep) uint64_t *labels = vs_try_alloc((size_t)count + 1, sizeof(*labels));
+	cleanup_(vs_freep) size_t *rows = vs_try_alloc((size_t)count + 1, sizeof(*rows));
+	struct slots s = { .row = rows, .max = count };
+
+	if (!labels || !rows)
+		return false;
+	for (uint32_t i = 0; i < count; i++)
+		labels[i] = hnsw_label(&c->old->index, i);
+	if (count > 1)
+		qsort(labels, count, sizeof(*labels), compare_labels);
+	for (uint32_t i = 0; i < count; i++) {
+		if (labels[i] == 0 || (i > 0 && labels[i] == labels[i - 1]))
+			return false;
+	}
+	return list_slots(c, &s) && try_slots(c, &s, labels, count);
+}
+
+/* Is there a record without a label that the old index should know? */
+static bool lacks_labels(const struct chooser *c)
+{
+	for (size_t i = 0; i < c->facts->row_count; i++) {
+		struct slice id = c->facts->rows[i].id;
+
+		if (is_candidate(c, id, false) && old_label(c->old, id) == 0)
+			return true;
+	}
+	return false;
+}
+
 /* Labels for the rows that the pickle no longer has, where their order gives them. */
 static int pair(struct chooser *c, struct vs_err *err)
 {
@@ -220,7 +375,8 @@ static int pair(struct chooser *c, struct vs_err *err)
 		return vs_fail(err, VS_ENOMEM, "no memory for %zu labels", c->facts->row_count);
 	/* Every live element has to be one that can be used, or the order means nothing. */
 	if (c->old->element_count == c->old->live && c->old->live > 0 && !c->facts->is_python &&
-	    !c->old->is_pickle_whole && (try_pairing(c, false) || try_pairing(c, true)))
+	    lacks_labels(c) &&
+	    (try_pairing(c, false) || try_pairing(c, true) || try_pairing_gaps(c)))
 		return 0;
 	free(c->paired);
 	c->paired = NULL;

@@ -36,6 +36,8 @@ struct database {
 	struct chroma_db *db;
 	struct chroma_catalog catalog;
 	struct rows records, log;
+	int64_t *foreign; /* owned: row numbers of other collections' records */
+	size_t foreign_count, foreign_cap;
 };
 
 static void rows_fini(struct rows *rows)
@@ -51,6 +53,7 @@ static void database_fini(struct database *d)
 {
 	rows_fini(&d->records);
 	rows_fini(&d->log);
+	free(d->foreign);
 	chroma_catalog_fini(&d->catalog);
 	chroma_db_closep(&d->db);
 }
@@ -74,6 +77,18 @@ static int on_record(void *ctx, const struct chroma_row *row, struct vs_err *err
 	(void)err;
 	r->id = copy(chroma_bytes(row, 0));
 	(void)!chroma_seq(row, 1, &r->seq_id);
+	r->row = chroma_int(row, 2);
+	return 0;
+}
+
+static int on_foreign(void *ctx, const struct chroma_row *row, struct vs_err *err)
+{
+	struct database *d = ctx;
+
+	(void)err;
+	d->foreign =
+		vs_grow(d->foreign, &d->foreign_cap, d->foreign_count + 1, sizeof(*d->foreign));
+	d->foreign[d->foreign_count++] = chroma_int(row, 0);
 	return 0;
 }
 
@@ -104,10 +119,15 @@ static int load(struct database *d, const struct store *store, struct vs_err *er
 static int load_rows(struct database *d, const struct chroma_collection *c, struct vs_err *err)
 {
 	int r = chroma_query(d->db,
-			     "SELECT embedding_id, seq_id FROM embeddings WHERE segment_id = ? "
+			     "SELECT embedding_id, seq_id, id FROM embeddings WHERE segment_id = ? "
 			     "ORDER BY id",
 			     d->catalog.segments[c->metadata].id, on_record, &d->records, err);
 
+	d->foreign_count = 0;
+	if (r == 0)
+		r = chroma_query(d->db,
+				 "SELECT id FROM embeddings WHERE segment_id <> ? ORDER BY id",
+				 d->catalog.segments[c->metadata].id, on_foreign, d, err);
 	if (r < 0)
 		return r;
 	return chroma_query(
@@ -173,6 +193,8 @@ static int make_image(struct database *d, const struct store *store,
 
 	if (r < 0)
 		return r;
+	facts.foreign = d->foreign;
+	facts.foreign_count = d->foreign_count;
 	facts.rows = d->records.row;
 	facts.row_count = d->records.count;
 	facts.log = d->log.row;

@@ -35,6 +35,7 @@ struct index_row {
 	int64_t seq_id;
 	uint8_t operation;   /* 0 add, 1 update, 2 upsert, 3 delete; queue only */
 	struct slice vector; /* 4 bytes a value, as the client sent it; empty: none. Queue only */
+	int64_t row;         /* embeddings.id; 0: not known */
 };
 
 struct index_facts {
@@ -48,6 +49,9 @@ struct index_facts {
 	int64_t position;
 	const struct index_row *rows; /* of the metadata segment, in the order of embeddings.id */
 	size_t row_count;
+	/* Row numbers of other collections' records, rising: gaps in ours that are nobody's loss. */
+	const int64_t *foreign;
+	size_t foreign_count;
 	const struct index_row *log; /* of the collection, rising by seq_id */
 	size_t log_count;
 };

@@ -7,8 +7,8 @@
 
 #include "segment-kit.h"
 
-#include "repair/repair.h"
 #include "pickle/pickle.h"
+#include "repair/repair.h"
 
 #include <math.h>
 
@@ -64,7 +64,7 @@ static struct index_row *rows_of(const struct chroma_segment_row *from, const st
 
 	for (size_t i = 0; i < count; i++)
 		out[i] = (struct index_row){ from[i].id, from[i].seq_id, from[i].operation,
-					     vectors ? vectors[i] : slice_of(NULL, 0) };
+					     vectors ? vectors[i] : slice_of(NULL, 0), 0 };
 	return out;
 }
 
@@ -323,7 +323,7 @@ Test(index_rebuild, a_built_index_is_searched_well, .timeout = 60)
 	for (size_t i = 0; i < COUNT; i++) {
 		snprintf(ids[i], sizeof(ids[i]), "r%zu", i);
 		log[i] = (struct index_row){ slice_str(ids[i]), (int64_t)i + 1, 0,
-					     slice_of(v + i * DIM, DIM * sizeof(*v)) };
+					     slice_of(v + i * DIM, DIM * sizeof(*v)), 0 };
 	}
 	cr_assert_eq(file_open_dir(AT_FDCWD, dir->path, FILE_FOLLOW, &dirfd, &err), 0);
 	facts.dirfd = dirfd;
