@@ -6,7 +6,8 @@
  * The library keeps no file open and takes no lock, so a live process can only be guessed at: by a
  * descriptor below the store, by the working directory, or by the store's path among its arguments
  * or in its environment. Our own ancestors name the store because they started us, and variables
- * such as PWD only remember directories.
+ * such as PWD only remember directories. Other runs of this program are told by the lock, which they
+ * wait for or hold: two that begin at once must not take each other for a user.
  */
 
 #include "repair/repair.h"
@@ -22,6 +23,7 @@ struct search {
 	size_t store_len;
 	pid_t spared[ANCESTORS_MAX]; /* ourselves and our ancestors */
 	size_t spared_count;
+	struct file_info own; /* our own program; inode 0: not known */
 	int procfd;
 	unsigned unseen;
 	struct buf text; /* reused */
@@ -70,6 +72,19 @@ static bool is_spared(const struct search *s, pid_t pid)
 			return true;
 	}
 	return false;
+}
+
+/* Is it a run of this very program? */
+static bool is_own_program(const struct search *s, const char *pid)
+{
+	struct vs_err ignored = { 0 };
+	struct file_info info;
+	char path[64];
+
+	snprintf(path, sizeof(path), "%.20s/exe", pid);
+	return s->own.inode != 0 &&
+	       file_stat_at(s->procfd, path, FILE_FOLLOW, &info, &ignored) == 0 &&
+	       info.inode == s->own.inode && info.device == s->own.device;
 }
 
 /* The program's name for messages, made harmless. */
@@ -197,7 +212,7 @@ static int look_at_process(void *ctx, const char *name, enum file_type type, str
 	if (!parse_u64(name, INT32_MAX, &number))
 		return 0;
 	pid = (pid_t)number;
-	if (is_spared(s, pid))
+	if (is_spared(s, pid) || is_own_program(s, name))
 		return 0;
 	if (has_open_file(s, pid))
 		describe(s, pid, "has a file of it open");
@@ -229,6 +244,8 @@ int inuse_find(const char *store_path, char *who, size_t size, unsigned *unseen,
 		return r;
 	s.procfd = procfd;
 	spare_ancestors(&s);
+	if (file_stat_at(procfd, "self/exe", FILE_FOLLOW, &s.own, err) < 0)
+		s.own.inode = 0;
 	r = file_list(procfd, look_at_process, &s, err);
 	*unseen = s.unseen;
 	buf_fini(&s.text);
