@@ -104,6 +104,16 @@ must_check_ int file_read_info_at(int dirfd, const char *name, enum file_flags f
 must_check_ int file_read_head_at(int dirfd, const char *name, enum file_flags flags, size_t max,
 				  struct buf *out, enum file_type *type, struct vs_err *err);
 
+/*
+ * SHA-256 of a regular file of any size, read once through a small buffer.
+ * VS_EFORMAT: it is none. @size may be NULL.
+ */
+must_check_ int file_digest_at(int dirfd, const char *name, enum file_flags flags,
+			       struct digest *out, uint64_t *size, struct vs_err *err);
+
+/* The same for what a descriptor stands for, from its beginning, wherever it is read at present. */
+must_check_ int file_digest_fd(int fd, struct digest *out, uint64_t *size, struct vs_err *err);
+
 #include "file/lock.h"
 
 #include "file/ops.h"

@@ -91,6 +91,34 @@ int file_write(int fd, struct slice bytes, struct vs_err *err)
 	return 0;
 }
 
+#define COPY_PIECE ((size_t)256 << 10)
+
+int file_copy_fd(int from, int to, struct digest *digest, struct vs_err *err)
+{
+	cleanup_(digest_ctx_freep) struct digest_ctx *ctx = digest ? digest_ctx_new() : NULL;
+	cleanup_(vs_freep) unsigned char *piece = vs_alloc(COPY_PIECE);
+	uint64_t at = 0;
+	ssize_t got;
+	int r = 0;
+
+	while (r == 0) {
+		got = pread(from, piece, COPY_PIECE, (off_t)at);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return vs_fail_errno(err, "cannot read at offset %" PRIu64, at);
+		if (got == 0)
+			break;
+		if (ctx)
+			digest_ctx_add(ctx, piece, (size_t)got);
+		at += (uint64_t)got;
+		r = file_write(to, slice_of(piece, (size_t)got), err);
+	}
+	if (r == 0 && ctx)
+		digest_ctx_final(ctx, digest);
+	return r;
+}
+
 int file_truncate(int fd, uint64_t size, struct vs_err *err)
 {
 	if (size > INT64_MAX)
@@ -217,8 +245,8 @@ int file_set_times_at(int dirfd, const char *name, int64_t modified_ns, struct v
 	return 0;
 }
 
-/* Write and sync @name, which does not exist yet. */
-static int create_whole(int dirfd, const char *name, uint32_t mode, struct slice bytes,
+/* Write @bytes, or with a descriptor @from what it holds, and sync @name, which does not exist yet. */
+static int create_whole(int dirfd, const char *name, uint32_t mode, struct slice bytes, int from,
 			struct vs_err *err)
 {
 	cleanup_(file_closep) int fd = -1;
@@ -227,7 +255,7 @@ static int create_whole(int dirfd, const char *name, uint32_t mode, struct slice
 	r = file_create_at(dirfd, name, mode, &fd, err);
 	if (r < 0)
 		return r;
-	r = file_write(fd, bytes, err);
+	r = from >= 0 ? file_copy_fd(from, fd, NULL, err) : file_write(fd, bytes, err);
 	/* The mode given is meant exactly, whatever the umask takes away on creation. */
 	if (r == 0 && (!allowed(FILE_OP_MODE, name) || fchmod(fd, mode) < 0))
 		r = vs_fail_errno(err, "cannot set the mode");
@@ -256,8 +284,8 @@ int file_remove_leftover_at(int dirfd, const char *name, struct vs_err *err)
 	return file_unlink_at(dirfd, tmp, err);
 }
 
-int file_replace_at(int dirfd, const char *name, uint32_t mode, struct slice bytes,
-		    struct vs_err *err)
+static int replace(int dirfd, const char *name, uint32_t mode, struct slice bytes, int from,
+		   struct vs_err *err)
 {
 	char tmp[NAME_MAX + 1];
 	struct vs_err ignored = { 0 };
@@ -268,11 +296,22 @@ int file_replace_at(int dirfd, const char *name, uint32_t mode, struct slice byt
 		r = file_remove_leftover_at(dirfd, name, err);
 	if (r < 0)
 		return r;
-	r = create_whole(dirfd, tmp, mode, bytes, err);
+	r = create_whole(dirfd, tmp, mode, bytes, from, err);
 	if (r == 0)
 		r = file_rename_at(dirfd, tmp, dirfd, name, true, err);
 	if (r == 0)
 		return file_sync_dir(dirfd, err);
 	(void)!file_unlink_at(dirfd, tmp, &ignored);
 	return r;
+}
+
+int file_replace_at(int dirfd, const char *name, uint32_t mode, struct slice bytes,
+		    struct vs_err *err)
+{
+	return replace(dirfd, name, mode, bytes, -1, err);
+}
+
+int file_replace_from_at(int dirfd, const char *name, uint32_t mode, int from, struct vs_err *err)
+{
+	return replace(dirfd, name, mode, (struct slice){ 0 }, from, err);
 }

@@ -53,6 +53,12 @@ must_check_ int file_write(int fd, struct slice bytes, struct vs_err *err);
 must_check_ int file_truncate(int fd, uint64_t size, struct vs_err *err);
 must_check_ int file_sync(int fd, struct vs_err *err);
 
+/*
+ * Write all that the file @from holds, from its beginning, at the end of @to, through a small buffer.
+ * @digest gets the SHA-256 of what was written; NULL: nobody asks.
+ */
+must_check_ int file_copy_fd(int from, int to, struct digest *digest, struct vs_err *err);
+
 /* Let the system begin to write what a later file_sync() will wait for. Only a hint. */
 void file_sync_begin(int fd);
 must_check_ int file_sync_dir(int dirfd, struct vs_err *err);
@@ -83,6 +89,10 @@ must_check_ int file_set_times_at(int dirfd, const char *name, int64_t modified_
  */
 must_check_ int file_replace_at(int dirfd, const char *name, uint32_t mode, struct slice bytes,
 				struct vs_err *err);
+
+/* The same with all that the file @from holds, of whatever size. */
+must_check_ int file_replace_from_at(int dirfd, const char *name, uint32_t mode, int from,
+				     struct vs_err *err);
 
 /* Remove what a killed file_replace_at() of @name may have left; nothing there is fine. */
 must_check_ int file_remove_leftover_at(int dirfd, const char *name, struct vs_err *err);

@@ -181,6 +181,49 @@ static int open_regular(int dirfd, const char *name, enum file_flags flags, int 
 	return *fd < 0 ? explain_open(dirfd, name, flags, type, err) : 0;
 }
 
+#define DIGEST_PIECE ((size_t)256 << 10)
+
+int file_digest_fd(int fd, struct digest *out, uint64_t *size, struct vs_err *err)
+{
+	cleanup_(digest_ctx_freep) struct digest_ctx *ctx = digest_ctx_new();
+	cleanup_(vs_freep) unsigned char *piece = vs_alloc(DIGEST_PIECE);
+	uint64_t at = 0;
+	ssize_t got;
+
+	for (;;) {
+		got = pread(fd, piece, DIGEST_PIECE, (off_t)at);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return vs_fail_errno(err, "cannot be read at offset %" PRIu64, at);
+		if (got == 0)
+			break;
+		digest_ctx_add(ctx, piece, (size_t)got);
+		at += (uint64_t)got;
+	}
+	digest_ctx_final(ctx, out);
+	if (size)
+		*size = at;
+	return 0;
+}
+
+int file_digest_at(int dirfd, const char *name, enum file_flags flags, struct digest *out,
+		   uint64_t *size, struct vs_err *err)
+{
+	cleanup_(file_closep) int fd = -1;
+	enum file_type type;
+	uint64_t said;
+	int r;
+
+	r = open_regular(dirfd, name, flags, &fd, &said, &type, err);
+	if (r > 0)
+		return vs_fail(err, VS_EFORMAT, "%s: is not a regular file", name);
+	if (r < 0)
+		return r;
+	r = file_digest_fd(fd, out, size, err);
+	return r < 0 ? vs_err_in(err, "%s", name) : 0;
+}
+
 int file_read_at(int dirfd, const char *name, enum file_flags flags, uint64_t limit,
 		 struct buf *out, enum file_type *type, struct vs_err *err)
 {

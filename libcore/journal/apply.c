@@ -10,6 +10,8 @@
 
 #include "journal/journal-private.h"
 
+#include <fcntl.h>
+
 bool step_compares_content(const struct step *step, const struct node *want)
 {
 	(void)want;
@@ -120,20 +122,44 @@ static int sync_places(const struct place *a, const struct place *b, struct vs_e
 	return r == 0 && b && b->parent >= 0 ? file_sync_dir(b->parent, err) : r;
 }
 
-static int read_staged(struct journal *j, size_t number, const char *suffix,
-		       const struct digest *want, struct buf *out, struct vs_err *err)
+static int fail_staged(const struct journal *j, const char *name, struct vs_err *err)
+{
+	return vs_fail(err, VS_EFORMAT, "run %s: %s is not what was staged", j->run, name);
+}
+
+static int read_staged(struct journal *j, const char *name, const struct digest *want,
+		       struct buf *out, struct vs_err *err)
 {
 	struct digest digest;
-	char name[32];
 	int r;
 
-	snprintf(name, sizeof(name), "%zu.%s", number, suffix);
-	r = file_read_at(j->dirfd, name, FILE_NO_FOLLOW, JOURNAL_FILE_MAX, out, NULL, err);
+	r = file_read_at(j->dirfd, name, FILE_NO_FOLLOW, JOURNAL_WHOLE_MAX, out, NULL, err);
 	if (r < 0)
 		return vs_err_in(err, "run %s", j->run);
 	digest_of(buf_slice(out), &digest);
 	if (r > 0 || memcmp(digest.bytes, want->bytes, DIGEST_LEN) != 0)
-		return vs_fail(err, VS_EFORMAT, "run %s: %s is not what was staged", j->run, name);
+		return fail_staged(j, name, err);
+	return 0;
+}
+
+/* The same for a file that is not to be held in memory: opened, and proven to be what was staged. */
+static int open_staged(struct journal *j, const char *name, const struct digest *want, int *out,
+		       struct vs_err *err)
+{
+	cleanup_(file_closep) int fd =
+		openat(j->dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	struct digest digest;
+	int r;
+
+	if (fd < 0)
+		return vs_fail_errno(err, "run %s: %s", j->run, name);
+	r = file_digest_fd(fd, &digest, NULL, err);
+	if (r < 0)
+		return vs_err_in(err, "run %s: %s", j->run, name);
+	if (memcmp(digest.bytes, want->bytes, DIGEST_LEN) != 0)
+		return fail_staged(j, name, err);
+	*out = fd;
+	fd = -1;
 	return 0;
 }
 
@@ -142,10 +168,22 @@ static int put_file(struct journal *j, size_t number, const char *suffix, const 
 		    bool times, struct place *at, struct vs_err *err)
 {
 	cleanup_(buf_fini) struct buf bytes = { 0 };
+	cleanup_(file_closep) int fd = -1;
+	struct file_info info;
+	char name[32];
 	int r;
 
-	r = read_staged(j, number, suffix, &node->digest, &bytes, err);
-	if (r == 0)
+	snprintf(name, sizeof(name), "%zu.%s", number, suffix);
+	r = file_stat_at(j->dirfd, name, FILE_NO_FOLLOW, &info, err);
+	if (r < 0)
+		return vs_err_in(err, "run %s", j->run);
+	if (info.size > JOURNAL_WHOLE_MAX)
+		r = open_staged(j, name, &node->digest, &fd, err);
+	else
+		r = read_staged(j, name, &node->digest, &bytes, err);
+	if (r == 0 && fd >= 0)
+		r = file_replace_from_at(at->parent, at->name, node->mode, fd, err);
+	else if (r == 0)
 		r = file_replace_at(at->parent, at->name, node->mode, buf_slice(&bytes), err);
 	if (r == 0 && times)
 		r = file_set_times_at(at->parent, at->name, node->modified_ns, err);

@@ -12,7 +12,8 @@
 #define JOURNAL_RECORD_MAX (UINT64_C(256) << 20)
 #define JOURNAL_STEPS_MAX 4000000u
 #define JOURNAL_TREE_DEPTH_MAX 16
-#define JOURNAL_FILE_MAX (UINT64_C(1) << 32)
+/* Larger files go through a small buffer, twice where their digest decides; smaller ones are read whole. */
+#define JOURNAL_WHOLE_MAX (UINT64_C(4) << 20)
 
 /* What a path holds: nothing, a file, or a directory, by content. */
 enum node_kind {

@@ -69,6 +69,9 @@ must_check_ int journal_add_write(struct journal *j, const char *path, uint32_t 
  * file gets this time of modification. */
 must_check_ int journal_add_write_at(struct journal *j, const char *path, uint32_t mode,
 				     int64_t modified_ns, struct slice bytes, struct vs_err *err);
+/* The same with all that the file @fd holds, of any size. */
+must_check_ int journal_add_write_file(struct journal *j, const char *path, uint32_t mode,
+				       int64_t modified_ns, int fd, struct vs_err *err);
 must_check_ int journal_add_remove(struct journal *j, const char *path, struct vs_err *err);
 must_check_ int journal_add_move(struct journal *j, const char *from, const char *to,
 				 struct vs_err *err);

@@ -113,12 +113,15 @@ static int digest_link(int dirfd, const char *name, struct digest *out, struct v
 	return 0;
 }
 
-static int digest_file(int dirfd, const char *name, struct digest *out, struct vs_err *err)
+static int digest_file(int dirfd, const char *name, uint64_t size, struct digest *out,
+		       struct vs_err *err)
 {
 	cleanup_(buf_fini) struct buf bytes = { 0 };
 	int r;
 
-	r = file_read_at(dirfd, name, FILE_NO_FOLLOW, JOURNAL_FILE_MAX, &bytes, NULL, err);
+	if (size > JOURNAL_WHOLE_MAX)
+		return file_digest_at(dirfd, name, FILE_NO_FOLLOW, out, NULL, err);
+	r = file_read_at(dirfd, name, FILE_NO_FOLLOW, JOURNAL_WHOLE_MAX, &bytes, NULL, err);
 	if (r < 0)
 		return r;
 	if (r > 0)
@@ -180,7 +183,7 @@ static int look_at(int dirfd, const char *name, unsigned depth, bool with_conten
 	node.modified_ns = info.modified_ns;
 	r = 0;
 	if (with_content && node.kind == NODE_FILE)
-		r = digest_file(dirfd, name, &node.digest, err);
+		r = digest_file(dirfd, name, info.size, &node.digest, err);
 	else if (with_content && node.kind == NODE_DIRECTORY)
 		r = digest_tree(dirfd, name, depth, &node.digest, err);
 	else if (with_content && node.kind == NODE_LINK)

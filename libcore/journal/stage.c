@@ -200,8 +200,10 @@ static int must_be(const struct node *node, enum node_kind kind, const char *pat
 /* Contents of so many steps are made durable each; those of more all at once, before the record. */
 #define SYNCED_ONE_BY_ONE 16
 
-static int stage_bytes(struct journal *j, size_t number, const char *suffix, struct slice bytes,
-		       struct vs_err *err)
+/* Put @bytes, or with a descriptor @from what it holds, beside the record; @digest, if asked for, is
+ * of what was put there. */
+static int stage(struct journal *j, size_t number, const char *suffix, struct slice bytes, int from,
+		 struct digest *digest, struct vs_err *err)
 {
 	cleanup_(file_closep) int fd = -1;
 	char name[32];
@@ -210,14 +212,25 @@ static int stage_bytes(struct journal *j, size_t number, const char *suffix, str
 	snprintf(name, sizeof(name), "%zu.%s", number, suffix);
 	r = file_create_at(j->dirfd, name, 0600, &fd, err);
 	if (r == 0)
-		r = file_write(fd, bytes, err);
+		r = from >= 0 ? file_copy_fd(from, fd, digest, err) : file_write(fd, bytes, err);
 	if (r == 0 && number <= SYNCED_ONE_BY_ONE)
 		r = file_sync(fd, err);
 	return r < 0 ? vs_err_in(err, "run %s: %s", j->run, name) : 0;
 }
 
-static int begin_write(struct journal *j, const char *path, uint32_t mode, struct slice bytes,
-		       struct step **out, struct vs_err *err)
+static int stage_bytes(struct journal *j, size_t number, const char *suffix, struct slice bytes,
+		       struct vs_err *err)
+{
+	return stage(j, number, suffix, bytes, -1, NULL, err);
+}
+
+static int changed_meanwhile(const char *path, struct vs_err *err)
+{
+	return vs_fail(err, VS_EBUSY, "%s: changed while the change was prepared", path);
+}
+
+static int begin_write(struct journal *j, const char *path, uint32_t mode,
+		       const struct digest *digest, struct step **out, struct vs_err *err)
 {
 	struct step *step = NULL;
 	int r;
@@ -229,7 +242,7 @@ static int begin_write(struct journal *j, const char *path, uint32_t mode, struc
 		return vs_fail(err, VS_EUSAGE, "%s: is not a file", path);
 	step->has_old = step->before.kind == NODE_FILE;
 	step->after = (struct node){ .kind = NODE_FILE, .mode = mode };
-	digest_of(bytes, &step->after.digest);
+	step->after.digest = *digest;
 	*out = step;
 	return 0;
 }
@@ -238,9 +251,11 @@ int journal_add_write(struct journal *j, const char *path, uint32_t mode, struct
 		      struct vs_err *err)
 {
 	struct step *step = NULL;
+	struct digest digest;
 	int r;
 
-	r = begin_write(j, path, mode, bytes, &step, err);
+	digest_of(bytes, &digest);
+	r = begin_write(j, path, mode, &digest, &step, err);
 	if (r < 0)
 		return r;
 	buf_append(&step->content, bytes.ptr, bytes.len);
@@ -248,23 +263,53 @@ int journal_add_write(struct journal *j, const char *path, uint32_t mode, struct
 	return 0;
 }
 
-int journal_add_write_at(struct journal *j, const char *path, uint32_t mode, int64_t modified_ns,
-			 struct slice bytes, struct vs_err *err)
+/* A step whose content is staged next. Returns 1 when nothing would change. */
+static int begin_staged(struct journal *j, const char *path, uint32_t mode, int64_t modified_ns,
+			const struct digest *digest, struct vs_err *err)
 {
 	struct step *step = NULL;
-	size_t number;
 	int r;
 
-	r = begin_write(j, path, mode, bytes, &step, err);
+	r = begin_write(j, path, mode, digest, &step, err);
 	if (r < 0)
 		return r;
 	step->after.modified_ns = modified_ns;
 	keep_step(j);
-	number = j->count;
-	if (number == 0 || &j->steps[number - 1] != step)
-		return 0; /* nothing would change */
+	if (j->count == 0 || &j->steps[j->count - 1] != step)
+		return 1;
 	step->is_staged = true;
-	return stage_bytes(j, number, "new", bytes, err);
+	return 0;
+}
+
+int journal_add_write_at(struct journal *j, const char *path, uint32_t mode, int64_t modified_ns,
+			 struct slice bytes, struct vs_err *err)
+{
+	struct digest digest;
+	int r;
+
+	digest_of(bytes, &digest);
+	r = begin_staged(j, path, mode, modified_ns, &digest, err);
+	if (r != 0)
+		return VS_MIN(r, 0);
+	return stage_bytes(j, j->count, "new", bytes, err);
+}
+
+int journal_add_write_file(struct journal *j, const char *path, uint32_t mode, int64_t modified_ns,
+			   int fd, struct vs_err *err)
+{
+	struct digest digest, staged;
+	int r;
+
+	r = file_digest_fd(fd, &digest, NULL, err);
+	if (r == 0)
+		r = begin_staged(j, path, mode, modified_ns, &digest, err);
+	if (r == 0)
+		r = stage(j, j->count, "new", (struct slice){ 0 }, fd, &staged, err);
+	else
+		return VS_MIN(r, 0);
+	if (r == 0 && memcmp(&staged, &digest, sizeof(digest)) != 0)
+		r = changed_meanwhile(path, err);
+	return r;
 }
 
 int journal_add_remove(struct journal *j, const char *path, struct vs_err *err)
@@ -363,22 +408,22 @@ int journal_add_mode(struct journal *j, const char *path, uint32_t mode, struct 
 /* Keep what a step will replace or remove; it must still be what it was when the step was added. */
 static int stage_old(struct journal *j, const struct step *step, size_t number, struct vs_err *err)
 {
-	cleanup_(buf_fini) struct buf old = { 0 };
 	cleanup_(file_closep) int parent = -1;
-	const char *name;
+	cleanup_(file_closep) int fd = -1;
 	struct digest digest;
+	const char *name;
 	int r;
 
 	r = journal_open_parent(j->store_dirfd, step->path, &parent, &name, err);
-	if (r == 0)
-		r = file_read_at(parent, name, FILE_NO_FOLLOW, JOURNAL_FILE_MAX, &old, NULL, err);
 	if (r < 0)
 		return r;
-	digest_of(buf_slice(&old), &digest);
-	if (r > 0 || memcmp(digest.bytes, step->before.digest.bytes, DIGEST_LEN) != 0)
-		return vs_fail(err, VS_EBUSY, "%s: changed while the change was prepared",
-			       step->path);
-	return stage_bytes(j, number, "old", buf_slice(&old), err);
+	fd = openat(parent, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0)
+		return vs_fail_errno(err, "%s", step->path);
+	r = stage(j, number, "old", (struct slice){ 0 }, fd, &digest, err);
+	if (r == 0 && memcmp(digest.bytes, step->before.digest.bytes, DIGEST_LEN) != 0)
+		r = changed_meanwhile(step->path, err);
+	return r;
 }
 
 static int stage_step(struct journal *j, struct step *step, size_t number, struct vs_err *err)

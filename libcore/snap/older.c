@@ -139,7 +139,7 @@ int snap_verify_older(const struct snap_access *access, struct snap_manifest *m,
 	r = snap_conclude(out, SNAP_CHECK_ARCHIVE, r, err);
 	if (r < 0 || !out->is_good[SNAP_CHECK_ARCHIVE])
 		return r;
-	r = snap_digest_file(dirfd, m->archives[0].file, &digest, err);
+	r = file_digest_at(dirfd, m->archives[0].file, FILE_NO_FOLLOW, &digest, NULL, err);
 	if (r == 0 && memcmp(&digest, &m->archives[0].digest, sizeof(digest)) != 0)
 		r = vs_fail(err, VS_EFORMAT, "%s: its SHA-256 is not the one in the manifest",
 			    m->archives[0].file);

@@ -180,10 +180,6 @@ must_check_ int snap_verify_older(const struct snap_access *access, struct snap_
 must_check_ int snap_conclude(struct snap_verdict *v, enum snap_check check, int r,
 			      struct vs_err *err);
 
-/* SHA-256 of a whole file. */
-must_check_ int snap_digest_file(int dirfd, const char *name, struct digest *out,
-				 struct vs_err *err);
-
 /*
  * The next member of archive @archive of @m that the list wants from it. What the list does not
  * have is passed over in archives of other snapshots, and VS_EFORMAT in the snapshot's own (0).

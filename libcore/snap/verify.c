@@ -9,7 +9,6 @@
 
 #include <fcntl.h>
 
-#define DIGEST_READ ((size_t)1 << 20)
 
 const char *snap_check_name(enum snap_check check)
 {
@@ -88,30 +87,6 @@ static int look_at_archives(int snapshots_dirfd, const struct snap_manifest *m, 
 	return wrong.len > 0 ? vs_fail(err, VS_EFORMAT, "%s", buf_cstr(&wrong)) : 0;
 }
 
-int snap_digest_file(int dirfd, const char *name, struct digest *out, struct vs_err *err)
-{
-	cleanup_(file_closep) int fd =
-		openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	cleanup_(digest_ctx_freep) struct digest_ctx *ctx = digest_ctx_new();
-	cleanup_(vs_freep) unsigned char *block = vs_alloc(DIGEST_READ);
-
-	if (fd < 0)
-		return vs_fail_errno(err, "cannot be opened");
-	for (;;) {
-		ssize_t n = read(fd, block, DIGEST_READ);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return vs_fail_errno(err, "cannot be read");
-		if (n == 0)
-			break;
-		digest_ctx_add(ctx, block, (size_t)n);
-	}
-	digest_ctx_final(ctx, out);
-	return 0;
-}
-
 struct digesting {
 	const struct snap_manifest *m;
 	int snapshots_dirfd;
@@ -127,7 +102,8 @@ static void digest_one(void *ctx, unsigned worker, size_t index)
 	int r;
 
 	(void)worker;
-	r = snap_digest_file(d->snapshots_dirfd, a->file, &actual, &d->errors[index]);
+	r = file_digest_at(d->snapshots_dirfd, a->file, FILE_NO_FOLLOW, &actual, NULL,
+			   &d->errors[index]);
 	if (r == 0 && memcmp(&actual, &a->digest, sizeof(actual)) != 0)
 		r = vs_fail(&d->errors[index], VS_EFORMAT,
 			    "its SHA-256 is not the one in the manifest");
