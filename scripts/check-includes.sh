@@ -64,7 +64,7 @@ BEGIN {
 	home("^openssl/", "^libcore/util/digest[.]c$|^libcore/chromem/seal[.]c$")
 	home("^(zlib|libdeflate|igzip_lib|isa-l)([./]|$)", "^libcore/(chromem/[^/]*|snap/pack)[.]c$")
 	home("^(archive|archive_entry)[.]h$", "^libcore/snap/[^/]*[.]c$")
-	home("^sqlite3", "^libcore/chroma/db[.]c$")
+	home("^sqlite3", "^libcore/chroma/(db[.]c|db-private[.]h|edit[.]c)$")
 	home("^jansson", "^libcore/util/json-read[.]c$")
 	home("^pthread[.]h$", "^(libcore/util/pool|cmd/monitor|cmd/monitor-http)[.]c$")
 	home("^(err|error|getopt|argp|syslog)[.]h$", "^cmd/")

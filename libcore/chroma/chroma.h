@@ -92,7 +92,8 @@ must_check_ int chroma_query_int(struct chroma_db *db, const char *sql, const ch
  */
 must_check_ int chroma_db_check_fts(struct chroma_db *db, struct vs_err *err);
 
-/* copy.c: a private copy of the database with what is beside it. */
+/* copy.c: a private copy of the database with what is beside it, in a directory of this prefix. */
+#define CHROMA_COPY_PREFIX ".vsctl-chroma-"
 struct chroma_copy {
 	char *dir; /* owned; NULL: there is none */
 	char *path;
@@ -100,6 +101,18 @@ struct chroma_copy {
 must_check_ int chroma_copy_make(struct chroma_copy *copy, int dirfd, const char *scratch,
 				 struct vs_err *err);
 void chroma_copy_remove(struct chroma_copy *copy);
+
+/* ---- its locks (lock.c) ---- */
+
+/* VS_EBUSY, with the process where the system tells, when a transaction is running. */
+must_check_ int chroma_look_for_writer(int dirfd, struct vs_err *err);
+
+/*
+ * Keep everybody from writing to the database until *@fd is closed, or its process ends. SQLite gives
+ * others "database is locked"; reading goes on. VS_EBUSY: somebody is writing. The lock is on the file
+ * as it is, not on its name.
+ */
+must_check_ int chroma_lock_take(int dirfd, int *fd, struct vs_err *err);
 
 /* ---- what it holds (catalog.c, config.c, migrations.c) ---- */
 
@@ -259,3 +272,5 @@ must_check_ int chroma_migrations_check(struct chroma_db *db,
 					void (*fn)(void *ctx, enum chroma_migration_fault fault,
 						   const char *dir, int64_t version),
 					void *ctx, struct vs_err *err);
+
+#include "chroma/edit.h"

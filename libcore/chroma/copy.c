@@ -75,7 +75,7 @@ static int make_dir(struct chroma_copy *copy, int scratch_dirfd, const char *scr
 		struct buf name = { 0 };
 		cleanup_(vs_freep) char *text = NULL;
 
-		buf_printf(&name, ".vsctl-chroma-%ld-%u", (long)getpid(), i);
+		buf_printf(&name, CHROMA_COPY_PREFIX "%ld-%u", (long)getpid(), i);
 		text = buf_take_str(&name);
 		r = file_mkdir_at(scratch_dirfd, text, 0700, err);
 		if (r == 0) {

@@ -1,30 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* The only code that talks to SQLite: opened so that nothing is written, asked for rows. */
+/* The database opened so that nothing is written, and asked for rows. */
 
-#include "chroma/chroma.h"
+#include "chroma/db-private.h"
 
 #include <fcntl.h>
-#include <sqlite3.h>
 
 #define HEADER_LEN 100
 
-/* SQLite's lock bytes, at 1 GiB: pending, reserved, and 510 that are shared. Whoever holds one of
- * them for writing is in the middle of a transaction. */
-#define LOCK_BYTES_AT 0x40000000
-#define LOCK_BYTES 512
-
 /* A database up to this size is copied into memory, where one that may be written is needed. */
 #define IN_MEMORY_MAX (UINT64_C(256) << 20)
-
-struct chroma_db {
-	sqlite3 *handle;
-	int dirfd; /* of the store; borrowed */
-	struct chroma_db_info info;
-	struct file_info file; /* when it was opened */
-	struct chroma_copy copy;
-	const char *scratch; /* for another copy; borrowed */
-};
 
 struct chroma_row; /* is sqlite3_stmt */
 
@@ -98,7 +83,7 @@ bool chroma_seq(const struct chroma_row *row, int column, int64_t *out)
 
 /* ---- asking ---- */
 
-static int fail_sqlite(sqlite3 *handle, int code, struct vs_err *err)
+int chroma_fail_sqlite(sqlite3 *handle, int code, struct vs_err *err)
 {
 	const char *text = handle ? sqlite3_errmsg(handle) : sqlite3_errstr(code);
 
@@ -138,7 +123,7 @@ int chroma_query(struct chroma_db *db, const char *sql, const char *param,
 			break;
 	}
 	if (r == 0 && code != SQLITE_DONE)
-		r = fail_sqlite(db->handle, code, err);
+		r = chroma_fail_sqlite(db->handle, code, err);
 	sqlite3_finalize(stmt);
 	return r;
 }
@@ -195,28 +180,6 @@ static int read_header(struct chroma_db *db, struct vs_err *err)
 	return 0;
 }
 
-/* Somebody's write lock on the file: SQLite takes these with fcntl. */
-static int look_for_writer(int dirfd, struct vs_err *err)
-{
-	cleanup_(file_closep) int fd =
-		openat(dirfd, CHROMA_DATABASE, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	struct flock lock = { .l_type = F_RDLCK,
-			      .l_whence = SEEK_SET,
-			      .l_start = LOCK_BYTES_AT,
-			      .l_len = LOCK_BYTES };
-
-	if (fd < 0 || fcntl(fd, F_GETLK, &lock) < 0 || lock.l_type == F_UNLCK)
-		return 0;
-	if (lock.l_pid > 0)
-		return vs_fail(
-			err, VS_EBUSY,
-			"%s: process %ld is in the middle of a transaction; try again when it "
-			"has ended",
-			CHROMA_DATABASE, (long)lock.l_pid);
-	return vs_fail(err, VS_EBUSY, "%s: a transaction is running; try again when it has ended",
-		       CHROMA_DATABASE);
-}
-
 static int look_beside(struct chroma_db *db, struct vs_err *err)
 {
 	struct vs_err absent = { 0 };
@@ -234,7 +197,7 @@ static int look_beside(struct chroma_db *db, struct vs_err *err)
 		db->info.has_wal = info.size > 0;
 		db->info.wal_bytes = info.size;
 	}
-	return look_for_writer(db->dirfd, err);
+	return chroma_look_for_writer(db->dirfd, err);
 }
 
 static int no_authority(void *ctx, int action, const char *a, const char *b, const char *c,
@@ -245,7 +208,7 @@ static int no_authority(void *ctx, int action, const char *a, const char *b, con
 }
 
 /* What a hostile file could make SQLite do is switched off; sizes are limited. */
-static int settle(sqlite3 *handle, struct vs_err *err)
+int chroma_db_settle(sqlite3 *handle, struct vs_err *err)
 {
 	int code;
 
@@ -258,7 +221,7 @@ static int settle(sqlite3 *handle, struct vs_err *err)
 	if (code == SQLITE_OK)
 		code = sqlite3_exec(handle, "PRAGMA temp_store=MEMORY; PRAGMA cell_size_check=ON",
 				    NULL, NULL, NULL);
-	return code == SQLITE_OK ? 0 : fail_sqlite(handle, code, err);
+	return code == SQLITE_OK ? 0 : chroma_fail_sqlite(handle, code, err);
 }
 
 static int open_in_place(struct chroma_db *db, struct vs_err *err)
@@ -272,7 +235,7 @@ static int open_in_place(struct chroma_db *db, struct vs_err *err)
 			       SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX |
 				       SQLITE_OPEN_PRIVATECACHE,
 			       NULL);
-	return code == SQLITE_OK ? 0 : fail_sqlite(db->handle, code, err);
+	return code == SQLITE_OK ? 0 : chroma_fail_sqlite(db->handle, code, err);
 }
 
 static int open_copy(struct chroma_db *db, const char *scratch, struct vs_err *err)
@@ -285,7 +248,7 @@ static int open_copy(struct chroma_db *db, const char *scratch, struct vs_err *e
 	code = sqlite3_open_v2(
 		db->copy.path, &db->handle,
 		SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE, NULL);
-	return code == SQLITE_OK ? 0 : fail_sqlite(db->handle, code, err);
+	return code == SQLITE_OK ? 0 : chroma_fail_sqlite(db->handle, code, err);
 }
 
 int chroma_db_open(struct chroma_db **out, int dirfd, const char *scratch, struct vs_err *err)
@@ -305,7 +268,7 @@ int chroma_db_open(struct chroma_db **out, int dirfd, const char *scratch, struc
 	else
 		r = open_in_place(db, err);
 	if (r == 0)
-		r = settle(db->handle, err);
+		r = chroma_db_settle(db->handle, err);
 	if (r < 0)
 		return r;
 	*out = VS_TAKE(db);
@@ -336,7 +299,7 @@ int chroma_db_has_changed(struct chroma_db *db, bool *out, struct vs_err *err)
 		return r;
 	*out = now.size != db->file.size || now.modified_ns != db->file.modified_ns ||
 	       now.inode != db->file.inode;
-	return look_for_writer(db->dirfd, err);
+	return chroma_look_for_writer(db->dirfd, err);
 }
 
 /* ---- the full-text index ---- */
@@ -351,7 +314,7 @@ static int ask_fts(sqlite3 *handle, struct vs_err *err)
 
 	if (code == SQLITE_OK)
 		return 0;
-	r = fail_sqlite(handle, code, err);
+	r = chroma_fail_sqlite(handle, code, err);
 	return r == VS_EFORMAT ? 1 : r;
 }
 
@@ -376,13 +339,13 @@ static int open_in_memory(struct chroma_db *db, sqlite3 **out, struct vs_err *er
 	code = sqlite3_open_v2(":memory:", out, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
 	if (code != SQLITE_OK) {
 		sqlite3_free(image);
-		return fail_sqlite(*out, code, err);
+		return chroma_fail_sqlite(*out, code, err);
 	}
 	/* Frees the bytes itself, also when it fails. */
 	code = sqlite3_deserialize(*out, "main", image, (sqlite3_int64)bytes.len,
 				   (sqlite3_int64)bytes.len,
 				   SQLITE_DESERIALIZE_FREEONCLOSE | SQLITE_DESERIALIZE_RESIZEABLE);
-	return code == SQLITE_OK ? 0 : fail_sqlite(*out, code, err);
+	return code == SQLITE_OK ? 0 : chroma_fail_sqlite(*out, code, err);
 }
 
 /* A large one is copied to disk. */
@@ -397,7 +360,7 @@ static int ask_on_disk(struct chroma_db *db, struct vs_err *err)
 		return r;
 	code = sqlite3_open_v2(copy.path, &handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX,
 			       NULL);
-	r = code == SQLITE_OK ? ask_fts(handle, err) : fail_sqlite(handle, code, err);
+	r = code == SQLITE_OK ? ask_fts(handle, err) : chroma_fail_sqlite(handle, code, err);
 	sqlite3_close(handle);
 	return r;
 }

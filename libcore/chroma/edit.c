@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* A private copy of a database, changed inside one transaction; see edit.h. */
+
+#include "chroma/db-private.h"
+
+#include <fcntl.h>
+
+struct chroma_edit {
+	struct chroma_db *db; /* its handle is NULL once the edit is finished */
+	char *path;           /* of the file that is changed */
+};
+
+void chroma_edit_freep(struct chroma_edit **e)
+{
+	if (!*e)
+		return;
+	chroma_db_closep(&(*e)->db);
+	free((*e)->path);
+	free(*e);
+	*e = NULL;
+}
+
+struct chroma_db *chroma_edit_db(struct chroma_edit *e)
+{
+	return e->db;
+}
+
+/* Statements come from plans that a person may have edited: they change rows and tables, no more. */
+static int authority(void *ctx, int action, const char *a, const char *b, const char *c,
+		     const char *d)
+{
+	(void)ctx, (void)b, (void)c, (void)d;
+	if (action == SQLITE_ATTACH || action == SQLITE_DETACH || action == SQLITE_TRANSACTION ||
+	    action == SQLITE_SAVEPOINT)
+		return SQLITE_DENY;
+	/* What virtual tables and our own questions ask for; none of these writes. */
+	if (action == SQLITE_PRAGMA)
+		return strcmp(a, "data_version") == 0 || strcmp(a, "integrity_check") == 0 ||
+				       strcmp(a, "foreign_key_check") == 0 ||
+				       strcmp(a, "table_info") == 0 || strcmp(a, "page_size") == 0
+			       ? SQLITE_OK
+			       : SQLITE_DENY;
+	return SQLITE_OK;
+}
+
+/* A statement of our own, which may be one that is refused otherwise. */
+static int do_ours(struct chroma_edit *e, const char *sql, struct vs_err *err)
+{
+	sqlite3 *handle = e->db->handle;
+	int code;
+
+	(void)sqlite3_set_authorizer(handle, NULL, NULL);
+	code = sqlite3_exec(handle, sql, NULL, NULL, NULL);
+	(void)sqlite3_set_authorizer(handle, authority, NULL);
+	return code == SQLITE_OK ? 0 : chroma_fail_sqlite(handle, code, err);
+}
+
+static int start(struct chroma_edit *e, struct vs_err *err)
+{
+	int code, r;
+
+	code = sqlite3_open_v2(e->path, &e->db->handle,
+			       SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX |
+				       SQLITE_OPEN_PRIVATECACHE,
+			       NULL);
+	if (code != SQLITE_OK)
+		return chroma_fail_sqlite(e->db->handle, code, err);
+	r = chroma_db_settle(e->db->handle, err);
+	if (r < 0)
+		return r;
+	/* A full-text index that is damaged is mended by writing to the tables it consists of. */
+	(void)sqlite3_db_config(e->db->handle, SQLITE_DBCONFIG_DEFENSIVE, 0, NULL);
+	/* The copy is private and not yet anything: it is made durable where it is put in place. */
+	return do_ours(e, "PRAGMA synchronous=OFF; BEGIN IMMEDIATE", err);
+}
+
+int chroma_edit_begin(struct chroma_edit **out, int store_dirfd, const char *scratch,
+		      struct vs_err *err)
+{
+	cleanup_(chroma_edit_freep) struct chroma_edit *e = vs_alloc(sizeof(*e));
+	int r;
+
+	e->db = vs_alloc(sizeof(*e->db));
+	e->db->dirfd = store_dirfd;
+	e->db->scratch = scratch;
+	r = chroma_copy_make(&e->db->copy, store_dirfd, scratch, err);
+	if (r < 0)
+		return r;
+	e->path = vs_strdup(e->db->copy.path);
+	r = start(e, err);
+	if (r == 0)
+		*out = VS_TAKE(e);
+	return r;
+}
+
+int chroma_edit_open(struct chroma_edit **out, const char *path, struct vs_err *err)
+{
+	cleanup_(chroma_edit_freep) struct chroma_edit *e = vs_alloc(sizeof(*e));
+	int r;
+
+	e->db = vs_alloc(sizeof(*e->db));
+	e->db->dirfd = -1;
+	e->path = vs_strdup(path);
+	r = start(e, err);
+	if (r == 0)
+		*out = VS_TAKE(e);
+	return r;
+}
+
+int chroma_edit_attach(struct chroma_edit *e, const char *path, const char *as, struct vs_err *err)
+{
+	struct chroma_arg args[] = {
+		{ .type = CHROMA_TEXT, .bytes = slice_str(path) },
+		{ .type = CHROMA_TEXT, .bytes = slice_str(as) },
+	};
+	int r;
+
+	/* Not inside a transaction. */
+	r = do_ours(e, "COMMIT", err);
+	if (r < 0)
+		return r;
+	(void)sqlite3_set_authorizer(e->db->handle, NULL, NULL);
+	r = chroma_edit_run(e, "ATTACH ? AS ?", args, VS_COUNT(args), NULL, err);
+	return r < 0 ? r : do_ours(e, "BEGIN IMMEDIATE", err);
+}
+
+int chroma_edit_exec(struct chroma_edit *e, const char *sql, struct vs_err *err)
+{
+	int code = sqlite3_exec(e->db->handle, sql, NULL, NULL, NULL);
+
+	return code == SQLITE_OK ? 0 : chroma_fail_sqlite(e->db->handle, code, err);
+}
+
+static int bind(sqlite3_stmt *stmt, int at, const struct chroma_arg *arg)
+{
+	const char *bytes = (const char *)arg->bytes.ptr;
+
+	switch (arg->type) {
+	case CHROMA_NULL:
+		return sqlite3_bind_null(stmt, at);
+	case CHROMA_INTEGER:
+		return sqlite3_bind_int64(stmt, at, arg->integer);
+	case CHROMA_FLOAT:
+		return sqlite3_bind_double(stmt, at, arg->real);
+	case CHROMA_TEXT:
+		return sqlite3_bind_text64(stmt, at, bytes ? bytes : "", arg->bytes.len,
+					   SQLITE_STATIC, SQLITE_UTF8);
+	case CHROMA_BLOB:
+		return sqlite3_bind_blob64(stmt, at, bytes ? bytes : "", arg->bytes.len,
+					   SQLITE_STATIC);
+	}
+	return SQLITE_MISUSE;
+}
+
+int chroma_edit_run(struct chroma_edit *e, const char *sql, const struct chroma_arg *args,
+		    size_t count, int64_t *changed, struct vs_err *err)
+{
+	sqlite3 *handle = e->db->handle;
+	int64_t before = sqlite3_total_changes64(handle);
+	sqlite3_stmt *stmt = NULL;
+	int code, r = 0;
+
+	code = sqlite3_prepare_v2(handle, sql, -1, &stmt, NULL);
+	for (size_t i = 0; code == SQLITE_OK && i < count; i++)
+		code = bind(stmt, (int)i + 1, &args[i]);
+	while (code == SQLITE_OK || code == SQLITE_ROW)
+		code = sqlite3_step(stmt);
+	if (code != SQLITE_DONE)
+		r = chroma_fail_sqlite(handle, code, err);
+	sqlite3_finalize(stmt);
+	if (r == 0 && changed)
+		*changed = sqlite3_total_changes64(handle) - before;
+	return r;
+}
+
+int chroma_edit_vacuum(struct chroma_edit *e, struct vs_err *err)
+{
+	return do_ours(e, "COMMIT; VACUUM; ANALYZE; BEGIN IMMEDIATE", err);
+}
+
+static int on_finding(void *ctx, const struct chroma_row *row, struct vs_err *err)
+{
+	struct slice text = chroma_bytes(row, 0);
+	cleanup_(buf_fini) struct buf shown = { 0 };
+
+	(void)ctx;
+	if (text.len == 2 && memcmp(text.ptr, "ok", 2) == 0)
+		return 0;
+	text_escape(&shown, slice_of(text.ptr, VS_MIN(text.len, 200)));
+	return vs_fail(err, VS_EFORMAT, "the changed %s is not sound: %s", CHROMA_DATABASE,
+		       buf_cstr(&shown));
+}
+
+int chroma_edit_finish(struct chroma_edit *e, const char **path, struct vs_err *err)
+{
+	int r;
+
+	/* A log is taken into the file, and goes with the last connection. */
+	r = do_ours(e, "COMMIT; PRAGMA wal_checkpoint(TRUNCATE)", err);
+	if (r == 0)
+		r = chroma_query(e->db, "PRAGMA integrity_check(1)", NULL, on_finding, NULL, err);
+	if (r < 0)
+		return r;
+	if (sqlite3_close(e->db->handle) != SQLITE_OK)
+		return vs_fail(err, VS_EIO, "%s: its copy cannot be closed", CHROMA_DATABASE);
+	e->db->handle = NULL;
+	*path = e->path;
+	return 0;
+}
+
+struct sweeping {
+	const char *scratch;
+};
+
+static int on_entry(void *ctx, const char *name, enum file_type type, struct vs_err *err)
+{
+	const struct sweeping *s = ctx;
+	struct chroma_copy copy = { 0 };
+	struct buf path = { 0 };
+
+	(void)type, (void)err;
+	if (strncmp(name, CHROMA_COPY_PREFIX, strlen(CHROMA_COPY_PREFIX)) != 0)
+		return 0;
+	buf_printf(&path, "%s/%s", s->scratch, name);
+	copy.dir = buf_take_str(&path);
+	chroma_copy_remove(&copy);
+	return 0;
+}
+
+int chroma_edit_sweep(const char *scratch, struct vs_err *err)
+{
+	cleanup_(file_closep) int fd = -1;
+	struct sweeping s = { scratch };
+	int r = file_open_dir(AT_FDCWD, scratch, FILE_FOLLOW, &fd, err);
+
+	return r < 0 ? r : file_list(fd, on_entry, &s, err);
+}
