@@ -3,7 +3,8 @@
 /* Plans: built by planners, printed, stored as a file, and read back from one that anybody may have
  * edited. */
 
-#include "repair/repair.h"
+#include "chroma/chroma.h"
+#include "repair/repair-private.h"
 
 #define PLAN_ACTIONS_MAX 1000000u
 
@@ -26,6 +27,7 @@ static void action_fini(struct action *a)
 	free(a->detail);
 	free(a->reason);
 	free(a->collection);
+	free(a->sql);
 	buf_fini(&a->content);
 }
 
@@ -88,12 +90,31 @@ bool plan_has(const struct plan *plan, enum step_kind kind, const char *path)
 	return false;
 }
 
+const struct action *plan_first_on(const struct plan *plan, size_t index)
+{
+	const struct action *a = &plan->actions[index];
+
+	/* Only parts of one change come many times to one path. */
+	for (size_t i = 0; a->is_database && i < index; i++) {
+		if (plan->actions[i].is_database)
+			return &plan->actions[i];
+	}
+	return a;
+}
+
 int plan_stamp(struct plan *plan, int store_dirfd, struct vs_err *err)
 {
 	for (size_t i = 0; i < plan->count; i++) {
 		struct action *a = &plan->actions[i];
+		const struct action *same = plan_first_on(plan, i);
 		int r;
 
+		if (same != a && same->is_stamped) {
+			a->before = same->before;
+			a->was_there = same->was_there;
+			a->is_stamped = true;
+			continue;
+		}
 		r = journal_look(store_dirfd, a->path, &a->before, err);
 		/* What cannot be read gets its mode changed for that very reason. */
 		if (r == VS_EACCES && a->kind == STEP_MODE)
@@ -123,7 +144,12 @@ static void format_action(struct jw *j, const struct action *a)
 	jw_str_field(j, "reason", a->reason);
 	jw_str_field(j, "loses", loss_names[a->loss]);
 	jw_uint_field(j, "mode", a->mode);
-	if (a->kind == STEP_WRITE) {
+	if (a->is_database) {
+		if (a->sql)
+			jw_bytes_field(j, "sql", slice_str(a->sql));
+		else
+			jw_str_field(j, "sql", NULL);
+	} else if (a->kind == STEP_WRITE) {
 		cleanup_(vs_freep) char *content = vs_alloc_array(a->content.len + 1, 2);
 
 		hex_format(a->content.ptr, a->content.len, content);
@@ -217,6 +243,11 @@ static bool parse_content(const struct jr *v, struct action *a)
 
 	if (a->kind != STEP_WRITE)
 		return true;
+	if (jr_get(v, "sql")) {
+		a->is_database = strcmp(a->path, CHROMA_DATABASE) == 0;
+		a->sql = parse_bytes(v, "sql");
+		return a->is_database && a->sql;
+	}
 	if (!jr_get_str(v, "content_hex", &text))
 		return false;
 	len = strlen(text) / 2;

@@ -32,6 +32,9 @@ const char *look_difference(const struct look *before, const struct look *after)
 /* Seconds since the newest file was written; -1 when that is not known or means nothing. */
 int64_t look_age_s(const struct look *look, int64_t now_ns);
 
+/* The first of the actions that are a change of one database with this one; else this one. (plan.c) */
+const struct action *plan_first_on(const struct plan *plan, size_t index);
+
 /* ---- the result of a plan (judge.c) ---- */
 
 /* Errors by problem and path, before and after, so that a repair is measured by what it was to
@@ -58,6 +61,23 @@ must_check_ int error_list_load(struct error_list *list, const struct store *sto
 must_check_ int judge_result(const struct plan *plan, const struct error_list *before,
 			     const struct error_list *after, const char *except,
 			     struct vs_err *err);
+
+/* ---- a changed database (database.c) ---- */
+
+/* Is no action behind this one a part of the change? Then this is where it happens. */
+bool database_is_last(const struct plan *plan, size_t index);
+
+/* Keep others from writing to the database, where the plan changes it, until *@fd is closed. */
+must_check_ int database_guard(const struct plan *plan, int store_dirfd, int *fd,
+			       struct vs_err *err);
+
+/* Where @a puts a database: steps for what SQLite has beside the old one and the plan forgot. */
+must_check_ int database_clear(struct journal *j, const struct plan *plan, const struct action *a,
+			       int store_dirfd, struct vs_err *err);
+
+/* The steps for all parts of the change; @scratch is a directory for the copy. */
+must_check_ int database_add(struct journal *j, const struct plan *plan, const struct action *a,
+			     int store_dirfd, const char *scratch, struct vs_err *err);
 
 /* A collection's metadata map, and where it was found (NULL: nowhere). Owned. (map.c) */
 struct meta_map {

@@ -47,7 +47,11 @@ struct action {
 	struct buf content; /* WRITE */
 	/* WRITE: content comes from the plan's source when its turn is there, with this time. */
 	bool is_sourced;
+	bool is_file; /* likewise, as a file that the source opens: content that is not for memory */
 	int64_t modified_ns;
+	/* WRITE: a part of the change of a Chroma store's database, see plan_add_sql(). */
+	bool is_database;
+	char *sql;
 	/* What it was made from. Applying refuses when it has changed. */
 	bool is_stamped;
 	bool was_there;
@@ -62,6 +66,8 @@ struct plan_leftover {
 	char *fix; /* the command that a person may decide for; NULL */
 };
 
+struct chroma_edit;
+
 /*
  * What a plan needs that is too much to be part of it. All functions may be NULL. @ctx is borrowed
  * until the plan was applied.
@@ -72,6 +78,10 @@ struct plan_source {
 	 * of the whole store has found. */
 	int (*prepare)(void *ctx, const struct check_summary *before, struct vs_err *err);
 	int (*content)(void *ctx, const struct action *a, struct buf *out, struct vs_err *err);
+	/* For actions with is_file: *@fd is read from its beginning, and closed. */
+	int (*file)(void *ctx, const struct action *a, int *fd, struct vs_err *err);
+	/* For actions of plan_add_sql() without statements. */
+	int (*edit)(void *ctx, const struct action *a, struct chroma_edit *e, struct vs_err *err);
 	/* After the steps, before the run is closed; a failure takes it back. */
 	int (*verify)(void *ctx, struct vs_err *err);
 };
@@ -95,6 +105,14 @@ struct action *plan_add(struct plan *plan, enum step_kind kind, const char *what
 			const char *to);
 void plan_leave(struct plan *plan, const char *code, const char *path, const char *why,
 		const char *fix);
+
+/*
+ * Add a part of the change of a Chroma store's database: SQL statements, or NULL, then the plan's
+ * source makes it. All such parts are done in their order, in one transaction on a private copy (see
+ * chroma/edit.h), which takes the place of the database where the last of them stands; what SQLite has
+ * beside the old one is taken in. Returned as by plan_add().
+ */
+struct action *plan_add_sql(struct plan *plan, const char *what, const char *sql);
 
 /* Does the plan have an action of this kind on this path already? */
 bool plan_has(const struct plan *plan, enum step_kind kind, const char *path);

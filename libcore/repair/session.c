@@ -6,6 +6,7 @@
  * the intent, journal and apply, verify, commit or take back, record the outcome.
  */
 
+#include "chroma/chroma.h"
 #include "repair/repair-private.h"
 #include "repair/session-private.h"
 
@@ -209,6 +210,8 @@ static int take_over(struct session *s, struct vs_err *err)
 
 	r = file_lock_take(&s->lock, s->state_dirfd, FILE_LOCK_EXCLUSIVE, s->opts.lock_wait_s,
 			   s->opts.command, err);
+	if (r == 0)
+		r = chroma_edit_sweep(s->state_path, err);
 	if (r == VS_EBUSY)
 		return vs_err_in(err, "%s: locked by another vsctl (--lock-wait SEC waits for it)",
 				 s->state_path);
@@ -295,7 +298,7 @@ static int compare_stamps(struct session *s, const struct plan *plan, struct vs_
 		struct digest now = { 0 };
 		int r;
 
-		if (!a->is_stamped)
+		if (!a->is_stamped || plan_first_on(plan, i) != a)
 			continue;
 		r = journal_look(s->store->dirfd, a->path, &now, err);
 		if (r < 0)
@@ -317,8 +320,17 @@ static int add_sourced(struct journal *j, const struct plan_source *source, cons
 	int r = source->content(source->ctx, a, &content, err);
 
 	return r < 0 ? r
-		     : journal_add_write_at(j, a->path, a->mode, a->modified_ns, buf_slice(&content),
-					    err);
+		     : journal_add_write_at(j, a->path, a->mode, a->modified_ns,
+					    buf_slice(&content), err);
+}
+
+static int add_file(struct journal *j, const struct plan_source *source, const struct action *a,
+		    struct vs_err *err)
+{
+	cleanup_(file_closep) int fd = -1;
+	int r = source->file(source->ctx, a, &fd, err);
+
+	return r < 0 ? r : journal_add_write_file(j, a->path, a->mode, a->modified_ns, fd, err);
 }
 
 static int add_step(struct journal *j, const struct plan_source *source, const struct action *a,
@@ -326,6 +338,8 @@ static int add_step(struct journal *j, const struct plan_source *source, const s
 {
 	switch (a->kind) {
 	case STEP_WRITE:
+		if (a->is_file)
+			return add_file(j, source, a, err);
 		if (a->is_sourced)
 			return add_sourced(j, source, a, err);
 		return journal_add_write(j, a->path, a->mode, buf_slice(&a->content), err);
@@ -343,6 +357,27 @@ static int add_step(struct journal *j, const struct plan_source *source, const s
 		return journal_add_mode(j, a->path, a->mode, err);
 	}
 	return vs_fail(err, VS_EUSAGE, "%s: an action of no known kind", a->path);
+}
+
+static int add_steps(struct session *s, struct journal *j, const struct plan *plan,
+		     struct vs_err *err)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < plan->count; i++) {
+		const struct action *a = &plan->actions[i];
+
+		if (a->is_database && !database_is_last(plan, i))
+			continue;
+		if (a->is_database) {
+			r = database_add(j, plan, a, s->store->dirfd, s->state_path, err);
+			continue;
+		}
+		r = database_clear(j, plan, a, s->store->dirfd, err);
+		if (r == 0)
+			r = add_step(j, plan->source, a, err);
+	}
+	return r;
 }
 
 /* A collection that the plan moved out of the store, and that is there again. */
@@ -369,14 +404,17 @@ static int run_journal(struct session *s, const struct plan *plan,
 		.time_ns = clock_now_ns(s->opts.clock),
 	};
 	cleanup_(journal_freep) struct journal *j = NULL;
+	cleanup_(file_closep) int guard = -1;
 	int r = 0;
 
 	if (plan->source && plan->source->prepare)
 		r = plan->source->prepare(plan->source->ctx, before, err);
 	if (r == 0)
+		r = database_guard(plan, s->store->dirfd, &guard, err);
+	if (r == 0)
 		r = journal_begin(&j, s->state_dirfd, s->store->dirfd, &head, err);
-	for (size_t i = 0; r == 0 && i < plan->count; i++)
-		r = add_step(j, plan->source, &plan->actions[i], err);
+	if (r == 0)
+		r = add_steps(s, j, plan, err);
 	if (r == 0)
 		r = journal_apply(j, err);
 	if (r == 0)
