@@ -125,6 +125,19 @@ static bool is_wanted(void *ctx, const struct snap_member *member)
 	return false;
 }
 
+/* Of a Chroma store, the database of all collections is one file. */
+static int refuse_part(const struct restoring *rs, struct vs_err *err)
+{
+	if (!rs->opts->rollback.collections || !rs->m->store_kind ||
+	    strcmp(rs->m->store_kind, store_kind_name(STORE_CHROMA)) != 0)
+		return 0;
+	return vs_fail(err, VS_EUSAGE,
+		       "the collections of a Chroma store share one database, so --collection "
+		       "cannot take one out of it; restore all of it to a new place, or bring the "
+		       "collection back in the store: vsctl rollback --partial --collections %s",
+		       rs->opts->rollback.collections);
+}
+
 static int choose(struct restoring *rs, const struct snap_access *access, const char *id,
 		  struct vs_err *err)
 {
@@ -134,6 +147,8 @@ static int choose(struct restoring *rs, const struct snap_access *access, const 
 			    rs->opts->rollback.change.force ? NULL : rs->c.absolute, id, &rs->m,
 			    err);
 	if (r == 0)
+		r = refuse_part(rs, err);
+	if (r == 0)
 		r = rollback_words_parse(&rs->words, &rs->opts->rollback, rs->m, err);
 	for (size_t i = 0; r == 0 && i < rs->m->member_count; i++) {
 		if (!is_wanted(rs, &rs->m->members[i]))
@@ -142,6 +157,9 @@ static int choose(struct restoring *rs, const struct snap_access *access, const 
 		rs->bytes += rs->m->members[i].size;
 		rs->documents += rs->m->members[i].batch != SNAP_NO_BATCH;
 	}
+	for (size_t i = 0; r == 0 && i < rs->m->collection_count; i++)
+		rs->documents +=
+			rs->m->collections[i].has_rows ? rs->m->collections[i].documents : 0;
 	return r == 0 ? snap_check_room(rs->parent_dirfd,
 					rs->bytes + rs->files * 4096 + ((uint64_t)1 << 20),
 					"the restored store", err)
@@ -170,6 +188,8 @@ static int verify_part(struct restoring *rs, struct vs_err *err)
 	r = store_open(&store, buf_cstr(&path), STORE_ASSUME_CHROMEM, err);
 	if (r == 0)
 		r = snap_compare(rs->m, store, true, app_jobs(rs->c.app), on_difference, rs, err);
+	if (r == 0)
+		r = snap_check_rows(rs->m, store, NULL, NULL, err);
 	return r == 0 ? snapshot_health(&rs->c, store, CHECK_FULL, &rs->health, err) : r;
 }
 

@@ -110,6 +110,8 @@ static int judge(struct drill *d, struct vs_err *err)
 			       "%" PRIu64 " restored files differ, the first is %s", d->different,
 			       d->first);
 	if (r == 0)
+		r = snap_check_rows(d->m, store, NULL, NULL, err);
+	if (r == 0)
 		r = snapshot_health(d->c, store, CHECK_DEEP, &d->health, err);
 	if (r < 0 || !d->m->health.verdict)
 		return r;

@@ -9,6 +9,7 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <time.h>
 
 /* ---- opening ---- */
 
@@ -276,6 +277,27 @@ static void ignore_gap(void *ctx, const struct check_gap *g)
 	(void)g;
 }
 
+/* A server that runs is in the middle of a transaction now and then. */
+#define BUSY_TRIES 50
+#define BUSY_WAIT_NS (INT64_C(200) * 1000000)
+
+static int check_when_free(const struct store *store, const struct check_request *req,
+			   struct check_summary *sum, struct vs_err *err)
+{
+	static const struct timespec wait = { .tv_nsec = BUSY_WAIT_NS };
+	struct check_sink sink = { .collection = ignore_collection,
+				   .finding = ignore_finding,
+				   .gap = ignore_gap };
+	int r = check_store(store, req, &sink, sum, err);
+
+	for (unsigned i = 0; r == VS_EBUSY && i < BUSY_TRIES; i++) {
+		nanosleep(&wait, NULL);
+		*sum = (struct check_summary){ 0 };
+		r = check_store(store, req, &sink, sum, err);
+	}
+	return r;
+}
+
 int snapshot_health(struct snapshot_cmd *c, const struct store *store, enum check_level level,
 		    struct snap_health *out, struct vs_err *err)
 {
@@ -283,13 +305,10 @@ int snapshot_health(struct snapshot_cmd *c, const struct store *store, enum chec
 		[CHECK_QUICK] = "quick", [CHECK_FULL] = "full", [CHECK_DEEP] = "deep"
 	};
 	struct check_request req = { .level = level, .jobs = app_jobs(c->app) };
-	struct check_sink sink = { .collection = ignore_collection,
-				   .finding = ignore_finding,
-				   .gap = ignore_gap };
 	struct check_summary sum = { 0 };
 	int r;
 
-	r = check_store(store, &req, &sink, &sum, err);
+	r = check_when_free(store, &req, &sum, err);
 	if (r < 0)
 		return r;
 	out->verdict = vs_strdup(verdict_name(sum.verdict));

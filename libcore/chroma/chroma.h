@@ -102,6 +102,10 @@ must_check_ int chroma_copy_make(struct chroma_copy *copy, int dirfd, const char
 				 struct vs_err *err);
 void chroma_copy_remove(struct chroma_copy *copy);
 
+/* Copy the file @name from one directory to the other, where there must be none. */
+must_check_ int chroma_copy_part(int from_dirfd, const char *name, int to_dirfd,
+				 struct vs_err *err);
+
 /* ---- its locks (lock.c) ---- */
 
 /* VS_EBUSY, with the process where the system tells, when a transaction is running. */
@@ -113,6 +117,21 @@ must_check_ int chroma_look_for_writer(int dirfd, struct vs_err *err);
  * as it is, not on its name.
  */
 must_check_ int chroma_lock_take(int dirfd, int *fd, struct vs_err *err);
+
+/* ---- beside a server that runs (take.c) ---- */
+
+struct chroma_taken {
+	struct file_info info; /* of the copy; time and inode are the store's unless is_merged */
+	bool is_merged;        /* a journal or a log was taken in */
+};
+
+/*
+ * Copy the database of the store at @dirfd into the directory @to_dirfd, which is our own, in place of
+ * what is called so there: all of one moment, without -journal, -wal and -shm, whatever state it is
+ * in. Waits @wait_ms for somebody's transaction to end (VS_EBUSY). VS_ENOENT: there is none.
+ */
+must_check_ int chroma_take(int dirfd, int to_dirfd, uint64_t wait_ms, struct chroma_taken *out,
+			    struct vs_err *err);
 
 /* ---- what it holds (catalog.c, config.c, migrations.c) ---- */
 
@@ -225,6 +244,26 @@ must_check_ int chroma_record_values(struct chroma_db *db, int64_t row,
 				     int (*fn)(void *ctx, const struct chroma_value *value,
 					       struct vs_err *err),
 				     void *ctx, struct vs_err *err);
+
+/* What a record is, in short (sums.c says of what); the id is borrowed for the call. */
+struct chroma_sum {
+	struct slice id;
+	bool has_seq;
+	int64_t seq_id;
+	struct digest digest;
+};
+
+typedef int chroma_sum_fn(void *ctx, const struct chroma_sum *sum, struct vs_err *err);
+
+/* Each record of the metadata segment @segment, in byte order of the ids. Stops when @fn returns
+ * anything but 0. */
+must_check_ int chroma_sums_each(struct chroma_db *db, const char *segment, chroma_sum_fn *fn,
+				 void *ctx, struct vs_err *err);
+
+/* The number of a collection's records, and a digest over all of them. */
+must_check_ int chroma_collection_sum(struct chroma_db *db, const struct chroma_catalog *catalog,
+				      const struct chroma_collection *c, uint64_t *records,
+				      struct digest *out, struct vs_err *err);
 
 /* Tenant and name of the database with that id. *@tenant and *@name become owned; NULL where
  * nothing says so, as in stores that are older than databases. */

@@ -45,7 +45,7 @@ static int check_room(int scratch_dirfd, const char *scratch, uint64_t need, str
 	return VS_EIO;
 }
 
-static int copy_part(int from_dirfd, const char *name, int to_dirfd, struct vs_err *err)
+int chroma_copy_part(int from_dirfd, const char *name, int to_dirfd, struct vs_err *err)
 {
 	static const size_t piece = (size_t)1 << 20;
 	cleanup_(vs_freep) unsigned char *bytes = vs_alloc(piece);
@@ -113,7 +113,7 @@ int chroma_copy_make(struct chroma_copy *copy, int dirfd, const char *scratch, s
 	for (size_t i = 0; r == 0 && i < VS_COUNT(parts); i++) {
 		snprintf(name, sizeof(name), "%s%s", CHROMA_DATABASE, parts[i]);
 		if (there[i])
-			r = copy_part(dirfd, name, to, err);
+			r = chroma_copy_part(dirfd, name, to, err);
 	}
 	if (r < 0)
 		chroma_copy_remove(copy);

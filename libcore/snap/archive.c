@@ -250,13 +250,11 @@ static int write_large(struct writing *w, struct item *item, struct vs_err *err)
 	int r;
 
 	digest_ctx_reset(digest);
-	r = making_open(w->mk, item->found, &fd, err);
+	r = making_open(w->mk, item->found, &fd, &item->info, err);
 	if (r == VS_ENOENT) {
 		item->is_gone = true;
 		return 0;
 	}
-	if (r == 0)
-		r = file_stat_fd(fd, &item->info, err);
 	if (r < 0)
 		return r;
 	item->info.inode &= INT64_MAX;

@@ -35,21 +35,27 @@ struct snap_backend {
 	const char *kind; /* as store_kind_name() */
 
 	/*
-	 * Get ready to read: *@state is the backend's own, freed by end(). Both may be NULL. A
-	 * kind whose files change in place under a transaction makes its copies here.
+	 * Get ready to read: *@state is the backend's own, freed by end(). All three may be NULL. A
+	 * kind whose files change in place under a transaction makes its copies in refresh(), which
+	 * comes before each reading of the store; @scratch_dirfd is for them.
 	 */
 	int (*begin)(const struct store *store, int scratch_dirfd, void **state,
 		     struct vs_err *err);
+	int (*refresh)(const struct store *store, void *state, struct vs_err *err);
 	void (*end)(void *state);
 
 	/* Which files there are now. Asked before and after the reading: when both agree, it was
-	 * stable. */
+	 * stable. @state is NULL where no snapshot is being made. */
 	int (*list)(const struct store *store, void *state, struct snap_listing *out,
 		    struct vs_err *err);
 
-	/* The descriptor that holds @path's bytes; NULL: the file of that name in the store. */
+	/* Does what was copied by refresh() belong to what the store is now? NULL: it does. */
+	int (*is_current)(const struct store *store, void *state, bool *out, struct vs_err *err);
+
+	/* The descriptor that holds @path's bytes, and what list() says of it; NULL: the file of
+	 * that name in the store. @state is as for list(). */
 	int (*open)(const struct store *store, void *state, const char *path, int *fd,
-		    struct vs_err *err);
+		    struct file_info *info, struct vs_err *err);
 
 	/*
 	 * May @bytes of a file that was written a moment ago be only the first part of what its
@@ -60,9 +66,10 @@ struct snap_backend {
 	/*
 	 * Group the members of @m: make its collections (directory, name, documents), and set
 	 * collection and batch of each member. Sums and roots follow from these by themselves.
-	 * @read gives the bytes of a member that the grouping needs (names, say).
+	 * @read gives the bytes of a member that the grouping needs (names, say). Where records are
+	 * no files, it sets documents and rows of the collections as well.
 	 */
-	int (*group)(struct snap_manifest *m,
+	int (*group)(struct snap_manifest *m, void *state,
 		     int (*read)(void *ctx, const struct snap_member *member, struct buf *out,
 				 struct vs_err *err),
 		     void *ctx, struct vs_err *err);
@@ -73,3 +80,4 @@ must_check_ int snap_backend_for(enum store_kind kind, const struct snap_backend
 				 struct vs_err *err);
 
 extern const struct snap_backend snap_backend_chromem;
+extern const struct snap_backend snap_backend_chroma;

@@ -187,7 +187,7 @@ static int read_name(struct grouping *g, struct snap_collection *c,
 	return VS_MIN(r, 0);
 }
 
-static int group(struct snap_manifest *m,
+static int group(struct snap_manifest *m, void *state,
 		 int (*read)(void *ctx, const struct snap_member *member, struct buf *out,
 			     struct vs_err *err),
 		 void *ctx, struct vs_err *err)
@@ -195,6 +195,7 @@ static int group(struct snap_manifest *m,
 	struct grouping g = { .m = m };
 	int r = 0;
 
+	(void)state;
 	for (size_t i = 0; i < m->member_count; i++) {
 		m->members[i].collection = UINT32_MAX;
 		m->members[i].batch = SNAP_NO_BATCH;
@@ -228,9 +229,12 @@ int snap_backend_for(enum store_kind kind, const struct snap_backend **out, stru
 	case STORE_CHROMEM:
 		*out = &snap_backend_chromem;
 		return 0;
-	case STORE_CHROMEM_EXPORT:
 	case STORE_CHROMA:
+		*out = &snap_backend_chroma;
+		return 0;
+	case STORE_CHROMEM_EXPORT:
 		break;
 	}
-	return vs_fail(err, VS_ENOTSUP, "snapshots are made of chromem directories only so far");
+	return vs_fail(err, VS_ENOTSUP,
+		       "snapshots are made of directories; an export is one file: copy it");
 }

@@ -148,7 +148,9 @@ static int prepare_items(struct making *mk, struct vs_err *err)
 	int r;
 
 	snap_listing_fini(&mk->listing);
-	r = look(mk, &mk->listing, err);
+	r = mk->backend->refresh ? mk->backend->refresh(mk->store, mk->state, err) : 0;
+	if (r == 0)
+		r = look(mk, &mk->listing, err);
 	if (r < 0)
 		return r;
 	free(mk->items);
@@ -193,6 +195,8 @@ static int is_as_read(struct making *mk, bool *out, struct vs_err *err)
 	for (size_t i = 0; *out && i < now.file_count; i++)
 		*out = strcmp(now.files[i].path, mk->listing.files[i].path) == 0 &&
 		       same_file(&mk->items[i], &now.files[i]);
+	if (*out && mk->backend->is_current)
+		return mk->backend->is_current(mk->store, mk->state, out, err);
 	return 0;
 }
 
@@ -304,7 +308,7 @@ static int fill_manifest(struct making *mk, struct vs_err *err)
 	int r;
 
 	take_listing(mk);
-	r = mk->backend->group(mk->m, read_for_group, mk, err);
+	r = mk->backend->group(mk->m, mk->state, read_for_group, mk, err);
 	if (r == 0)
 		snap_sum(mk->m);
 	return r;

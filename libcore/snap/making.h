@@ -56,9 +56,9 @@ size_t making_chain(const struct making *mk);
 /* archive.c: read what must be read, and write mk->part, synced. Sets m->archives[0]. */
 must_check_ int making_write_archive(struct making *mk, struct vs_err *err);
 
-/* read-file.c: open a file of the store. VS_ENOENT: it is gone. */
+/* read-file.c: open a file of the store, and say what it is. VS_ENOENT: it is gone. */
 must_check_ int making_open(struct making *mk, const struct snap_found *found, int *fd,
-			    struct vs_err *err);
+			    struct file_info *info, struct vs_err *err);
 
 /* Read the bytes of one file as it is now. 1: it is gone. */
 must_check_ int making_read(struct making *mk, const struct snap_found *found, struct buf *out,

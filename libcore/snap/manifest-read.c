@@ -205,6 +205,9 @@ static bool read_collection(struct reading *rd, const struct jr *o, struct snap_
 	c->name.len = name.len;
 	c->name.ptr = name.ptr;
 	name = (struct buf){ 0 };
+	c->has_rows = jr_get(o, "rows") != NULL;
+	if (c->has_rows && !get_digest(rd, o, "rows", &c->rows))
+		return false;
 	return get_path(rd, o, "directory", &c->directory) &&
 	       get_uint(rd, o, "documents", UINT64_MAX, &c->documents) &&
 	       get_uint(rd, o, "bytes", UINT64_MAX, &c->bytes) &&

@@ -188,6 +188,8 @@ static void write_collections(struct jw *j, const struct snap_manifest *m)
 		jw_uint_field(j, "bytes", c->bytes);
 		jw_uint_field(j, "batches", c->batches);
 		digest_field(j, "root", &c->root);
+		if (c->has_rows)
+			digest_field(j, "rows", &c->rows);
 		jw_object_end(j);
 	}
 	jw_array_end(j);

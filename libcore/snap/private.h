@@ -12,6 +12,9 @@
 #define MANIFEST_DIR "manifests"
 #define LOG_DIR "logs"
 
+/* Below SNAP_DIR, while a snapshot of a Chroma store is made: a copy of its database. */
+#define SNAP_COPY_DIR ".database"
+
 /* Longest name of a file of ours: an id with the longest ending and a temporary one's dots. */
 #define SNAP_FILE_MAX 200
 

@@ -12,16 +12,17 @@
 #define HALF_WAIT_NS 20000000
 #define HALF_TRIES 25
 
-int making_open(struct making *mk, const struct snap_found *found, int *fd, struct vs_err *err)
+int making_open(struct making *mk, const struct snap_found *found, int *fd, struct file_info *info,
+		struct vs_err *err)
 {
 	int how = O_RDONLY | O_NONBLOCK | O_CLOEXEC | (found->is_link ? 0 : O_NOFOLLOW);
 
 	if (mk->backend->open)
-		return mk->backend->open(mk->store, mk->state, found->path, fd, err);
+		return mk->backend->open(mk->store, mk->state, found->path, fd, info, err);
 	do {
 		*fd = openat(mk->store->dirfd, found->path, how);
 	} while (*fd < 0 && errno == EINTR);
-	return *fd < 0 ? vs_fail_errno(err, "%s", found->path) : 0;
+	return *fd < 0 ? vs_fail_errno(err, "%s", found->path) : file_stat_fd(*fd, info, err);
 }
 
 /* The same as file_read_info_at() for a file that the backend opens. */
@@ -32,9 +33,7 @@ static int read_opened(struct making *mk, const struct snap_found *found, struct
 	int r;
 
 	buf_clear(out);
-	r = making_open(mk, found, &fd, err);
-	if (r == 0)
-		r = file_stat_fd(fd, info, err);
+	r = making_open(mk, found, &fd, info, err);
 	if (r == 0)
 		r = buf_try_reserve(out, (size_t)info->size, err);
 	while (r == 0 && out->len < info->size) {

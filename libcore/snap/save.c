@@ -351,6 +351,8 @@ int snap_sweep(int state_dirfd, uint64_t *removed, struct vs_err *err)
 		r = remove_files(place.snapshots, &archives, removed, err);
 	if (r == 0)
 		r = remove_files(place.manifests, &manifests, removed, err);
+	if (r == 0)
+		r = snap_remove_tree(place.snapshots, SNAP_COPY_DIR, err);
 	return r == 0 ? end_unnamed(state_dirfd, &place, &archives, &manifests, removed, err) : r;
 }
 

@@ -94,6 +94,10 @@ struct snap_collection {
 	uint64_t bytes;
 	uint32_t batches;
 	struct digest root; /* see snap_root_begin() */
+	/* Its documents are rows of a database, and no members: their number was counted there, and
+	 * this is the digest over them, see chroma/sums.c. bytes and root are of its own files. */
+	bool has_rows;
+	struct digest rows;
 };
 
 /* What was there and is not in the snapshot: FIFOs, links to nothing. */
@@ -342,6 +346,16 @@ must_check_ int snap_compare(const struct snap_manifest *m, const struct store *
 			     int (*fn)(void *ctx, enum snap_change change, const char *path,
 				       const struct snap_member *member, struct vs_err *err),
 			     void *ctx, struct vs_err *err);
+
+/*
+ * Are the records in the database of @store those that the manifest counted, by number and digest
+ * over them? VS_EFORMAT names the first collection where not. Collections without rows (every one of a
+ * store whose documents are files) are passed over, and those for which @wanted says false (NULL:
+ * none).
+ */
+must_check_ int snap_check_rows(const struct snap_manifest *m, const struct store *store,
+				bool (*wanted)(void *ctx, const struct snap_collection *c),
+				void *ctx, struct vs_err *err);
 
 /* ---- removing (retain.c, delete.c, compact.c) ---- */
 

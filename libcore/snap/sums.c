@@ -76,8 +76,14 @@ static void add_up(const struct snap_manifest *m, struct sums *out)
 		if (member->collection != UINT32_MAX)
 			snap_root_add(ctx[member->collection], member);
 	}
-	for (size_t i = 0; i < m->collection_count; i++)
+	for (size_t i = 0; i < m->collection_count; i++) {
 		digest_ctx_final(ctx[i], &out->collections[i].root);
+		if (!m->collections[i].has_rows)
+			continue;
+		out->collections[i].documents = m->collections[i].documents;
+		out->collections[i].batches = m->collections[i].batches;
+		out->documents += m->collections[i].documents;
+	}
 	digest_ctx_final(ctx[m->collection_count], &out->root);
 	free_contexts(ctx, m->collection_count + 1);
 }
