@@ -313,3 +313,5 @@ must_check_ int chroma_migrations_check(struct chroma_db *db,
 					void *ctx, struct vs_err *err);
 
 #include "chroma/edit.h"
+
+#include "chroma/carry.h"

@@ -128,7 +128,7 @@ state_elsewhere() {
 
 not_a_store() {
     mkdir -p "$scratch/other" && echo text >"$scratch/other/file" && runs 8 snapshot create "$scratch/other" &&
-        runs 8 snapshot create "$source/tests/data/golden/notes-export.gob" && err_has "chromem directories" &&
+        runs 8 snapshot create "$source/tests/data/golden/notes-export.gob" && err_has "snapshots are made of directories" &&
         runs 8 snapshot create "$scratch/nowhere" && [ ! -e "$scratch/nowhere.vsctl" ] && [ ! -e "$scratch/other.vsctl" ]
 }
 

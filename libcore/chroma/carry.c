@@ -1,0 +1,489 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * A collection's rows out of a database and into another; see carry.h. Foreign keys are never
+ * enforced in these databases, so each table is named here.
+ *
+ * In statements ?1 is the collection's id. The other database is attached as `carried`; how its
+ * rows are numbered here stands in temp.carried_rows.
+ */
+
+#include "chroma/chroma.h"
+
+/* Segments and records of ?1 in the database that is named before. */
+#define SEGMENTS_OF(db) "(SELECT id FROM " db ".segments WHERE collection = ?1)"
+#define RECORDS_OF(db) "(SELECT id FROM " db ".embeddings WHERE segment_id IN " SEGMENTS_OF(db) ")"
+/* The last part of a topic is the collection's id. */
+#define IS_TOPIC "substr(topic, -length(?1) - 1) = '/' || ?1"
+
+struct carrying {
+	struct chroma_edit *e;
+	struct chroma_db *db;
+	const char *id;
+	struct chroma_carried out;
+};
+
+/* ---- asking ---- */
+
+static int run(struct carrying *c, const char *sql, int64_t *changed, struct vs_err *err)
+{
+	struct chroma_arg arg = { .type = CHROMA_TEXT, .bytes = slice_str(c->id) };
+
+	return chroma_edit_run(c->e, sql, &arg, 1, changed, err);
+}
+
+/* A number that a question without rows leaves at 0; @sql may have ?1 in it. */
+static int ask(struct carrying *c, const char *sql, int64_t *out, struct vs_err *err)
+{
+	return chroma_query_int(c->db, sql, strstr(sql, "?1") ? c->id : NULL, out, err);
+}
+
+/* Does @schema, "main" or "carried", have the table? */
+static int has_table(struct carrying *c, const char *schema, const char *table, bool *out,
+		     struct vs_err *err)
+{
+	char sql[128];
+	int64_t count = 0;
+	int r;
+
+	snprintf(sql, sizeof(sql), "SELECT count(*) FROM %s.sqlite_master WHERE name = '%s'",
+		 schema, table);
+	r = ask(c, sql, &count, err);
+	*out = count > 0;
+	return r;
+}
+
+/* ---- numbering of the queue ---- */
+
+/* Where numbering stands: what the queue holds, and how far the segments have come by it. */
+static int find_top(struct carrying *c, int64_t *top, struct vs_err *err)
+{
+	return ask(c, "SELECT ifnull(max(seq_id), 0) FROM main.embeddings_queue", top, err);
+}
+
+static void format_seq(int64_t value, unsigned char out[8])
+{
+	for (int i = 0; i < 8; i++)
+		out[i] = (unsigned char)((uint64_t)value >> (56 - 8 * i));
+}
+
+/*
+ * The server numbers on from the highest row of the queue, and passes over what a segment has seen
+ * by its number. Where the highest rows have left, a segment that had come to @old must not be
+ * ahead of the numbers that come next. One that was ahead before is not touched.
+ */
+static int settle_positions(struct carrying *c, int64_t old, struct vs_err *err)
+{
+	unsigned char top_bytes[8], old_bytes[8];
+	struct chroma_arg args[2] = { { .type = CHROMA_INTEGER },
+				      { .type = CHROMA_INTEGER, .integer = old } };
+	int64_t top = 0;
+	int r = find_top(c, &top, err);
+
+	if (r < 0 || top >= old)
+		return r;
+	args[0].integer = top;
+	r = chroma_edit_run(c->e,
+			    "UPDATE main.max_seq_id SET seq_id = ?1 WHERE typeof(seq_id) = "
+			    "'integer' AND seq_id > ?1 AND seq_id <= ?2",
+			    args, VS_COUNT(args), NULL, err);
+	if (r < 0)
+		return r;
+	/* As bytes they have the same order. */
+	format_seq(top, top_bytes);
+	format_seq(old, old_bytes);
+	args[0] = (struct chroma_arg){ .type = CHROMA_BLOB, .bytes = slice_of(top_bytes, 8) };
+	args[1] = (struct chroma_arg){ .type = CHROMA_BLOB, .bytes = slice_of(old_bytes, 8) };
+	return chroma_edit_run(c->e,
+			       "UPDATE main.max_seq_id SET seq_id = ?1 WHERE typeof(seq_id) = "
+			       "'blob' AND length(seq_id) = 8 AND seq_id > ?1 AND seq_id <= ?2",
+			       args, VS_COUNT(args), NULL, err);
+}
+
+/* ---- out ---- */
+
+static int drop_records(struct carrying *c, struct vs_err *err)
+{
+	bool has_lists = false;
+	int64_t count = 0;
+	int r = has_table(c, "main", "embedding_metadata_array", &has_lists, err);
+
+	if (r == 0)
+		r = run(c,
+			"DELETE FROM main.embedding_fulltext_search WHERE rowid IN " RECORDS_OF(
+				"main"),
+			NULL, err);
+	if (r == 0 && has_lists)
+		r = run(c,
+			"DELETE FROM main.embedding_metadata_array WHERE id IN " RECORDS_OF("main"),
+			NULL, err);
+	if (r == 0)
+		r = run(c, "DELETE FROM main.embedding_metadata WHERE id IN " RECORDS_OF("main"),
+			NULL, err);
+	if (r == 0)
+		r = run(c, "DELETE FROM main.embeddings WHERE segment_id IN " SEGMENTS_OF("main"),
+			&count, err);
+	c->out.records = (uint64_t)count;
+	return r;
+}
+
+int chroma_drop(struct chroma_edit *e, const char *id, struct chroma_carried *out,
+		struct vs_err *err)
+{
+	static const char *const rest[] = {
+		"DELETE FROM main.max_seq_id WHERE segment_id IN " SEGMENTS_OF("main"),
+		"DELETE FROM main.segment_metadata WHERE segment_id IN " SEGMENTS_OF("main"),
+		"DELETE FROM main.segments WHERE collection = ?1",
+		"DELETE FROM main.collection_metadata WHERE collection_id = ?1",
+		"DELETE FROM main.collections WHERE id = ?1",
+	};
+	struct carrying c = { .e = e, .db = chroma_edit_db(e), .id = id };
+	int64_t count = 0, top = 0;
+	int r = ask(&c, "SELECT count(*) FROM main.collections WHERE id = ?1", &count, err);
+
+	if (r == 0 && count == 0)
+		return vs_fail(err, VS_ENOENT, "%s: no collection has the id %s", CHROMA_DATABASE,
+			       id);
+	if (r == 0)
+		r = find_top(&c, &top, err);
+	if (r == 0)
+		r = drop_records(&c, err);
+	if (r == 0)
+		r = run(&c, "DELETE FROM main.embeddings_queue WHERE " IS_TOPIC, &count, err);
+	c.out.queued = (uint64_t)count;
+	for (size_t i = 0; r == 0 && i < VS_COUNT(rest); i++)
+		r = run(&c, rest[i], NULL, err);
+	if (r == 0)
+		r = settle_positions(&c, top, err);
+	if (r == 0 && out)
+		*out = c.out;
+	return r;
+}
+
+/* ---- in: may it come? ---- */
+
+static int check_schema(struct carrying *c, struct vs_err *err)
+{
+	int64_t differences = 0;
+	int r = ask(c,
+		    "SELECT (SELECT count(*) FROM (SELECT dir, version FROM main.migrations EXCEPT "
+		    "SELECT dir, version FROM carried.migrations)) + (SELECT count(*) FROM "
+		    "(SELECT dir, version FROM carried.migrations EXCEPT SELECT dir, version FROM "
+		    "main.migrations))",
+		    &differences, err);
+
+	if (r == 0 && differences > 0)
+		return vs_fail(
+			err, VS_ENOTSUP,
+			"the tables of the one database and of the other are those of "
+			"different releases of Chroma, so a single collection cannot go from "
+			"one to the other");
+	return r;
+}
+
+static int check_collection(struct carrying *c, bool has_databases, struct vs_err *err)
+{
+	int64_t there = 0, here = 0, named = 0, placed = 1;
+	int r = ask(c, "SELECT count(*) FROM carried.collections WHERE id = ?1", &there, err);
+
+	if (r == 0)
+		r = ask(c, "SELECT count(*) FROM main.collections WHERE id = ?1", &here, err);
+	if (r == 0)
+		r = ask(c,
+			has_databases
+				? "SELECT count(*) FROM main.collections m JOIN "
+				  "carried.collections f ON m.name = f.name AND m.database_id = "
+				  "f.database_id WHERE f.id = ?1"
+				: "SELECT count(*) FROM main.collections m JOIN "
+				  "carried.collections f ON m.name = f.name WHERE f.id = ?1",
+			&named, err);
+	/* A database of that name may have been made again since, under another id. */
+	if (r == 0 && has_databases)
+		r = ask(c,
+			"SELECT NOT EXISTS (SELECT 1 FROM carried.collections f JOIN "
+			"carried.databases d ON d.id = f.database_id JOIN main.databases m ON m.name = "
+			"d.name AND m.tenant_id = d.tenant_id AND m.id <> d.id WHERE f.id = ?1)",
+			&placed, err);
+	if (r < 0)
+		return r;
+	if (there == 0)
+		return vs_fail(err, VS_ENOENT, "no collection there has the id %s", c->id);
+	if (here > 0)
+		return vs_fail(err, VS_EBUSY, "%s: there is a collection with the id %s",
+			       CHROMA_DATABASE, c->id);
+	if (named > 0)
+		return vs_fail(err, VS_EBUSY,
+			       "%s: another collection has the name of %s by now; rename or "
+			       "remove that one first",
+			       CHROMA_DATABASE, c->id);
+	if (placed == 0)
+		return vs_fail(err, VS_EBUSY,
+			       "%s: the database that %s was in is another by now, of the same "
+			       "name; rename that one first",
+			       CHROMA_DATABASE, c->id);
+	return 0;
+}
+
+/* ---- in: numbers ---- */
+
+/* Is a number of its records taken, be it by what hangs on a record that is no more? */
+static int find_rows(struct carrying *c, bool has_lists, struct vs_err *err)
+{
+	static const char *const taken[] = {
+		"SELECT count(*) FROM main.embeddings WHERE id IN " RECORDS_OF("carried"),
+		"SELECT count(*) FROM main.embedding_metadata WHERE id IN " RECORDS_OF("carried"),
+		"SELECT count(*) FROM main.embedding_fulltext_search_content WHERE id IN " RECORDS_OF(
+			"carried"),
+		"SELECT count(*) FROM main.embedding_metadata_array WHERE id IN " RECORDS_OF(
+			"carried"),
+	};
+	struct chroma_arg args[] = { { .type = CHROMA_TEXT, .bytes = slice_str(c->id) },
+				     { .type = CHROMA_INTEGER } };
+	int64_t count = 0, base = 0;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && !c->out.is_renumbered && i < VS_COUNT(taken) - !has_lists;
+	     i++) {
+		r = ask(c, taken[i], &count, err);
+		c->out.is_renumbered = count > 0;
+	}
+	if (r == 0 && c->out.is_renumbered)
+		r = ask(c,
+			"SELECT max((SELECT ifnull(max(id), 0) FROM main.embeddings), (SELECT "
+			"ifnull(max(id), 0) FROM main.embedding_metadata), (SELECT ifnull(max(id), 0) "
+			"FROM main.embedding_fulltext_search_content))",
+			&base, err);
+	count = 0;
+	if (r == 0 && c->out.is_renumbered && has_lists)
+		r = ask(c, "SELECT ifnull(max(id), 0) FROM main.embedding_metadata_array", &count,
+			err);
+	args[1].integer = VS_MAX(base, count);
+	if (r == 0)
+		r = chroma_edit_exec(c->e,
+				     "CREATE TEMP TABLE IF NOT EXISTS carried_rows(old INTEGER "
+				     "PRIMARY KEY, new INTEGER); DELETE FROM temp.carried_rows",
+				     err);
+	if (r < 0)
+		return r;
+	if (c->out.is_renumbered)
+		return chroma_edit_run(
+			c->e,
+			"INSERT INTO temp.carried_rows SELECT id, ?2 + row_number() "
+			"OVER (ORDER BY id) FROM carried.embeddings WHERE segment_id IN " SEGMENTS_OF(
+				"carried"),
+			args, 2, NULL, err);
+	return chroma_edit_run(
+		c->e,
+		"INSERT INTO temp.carried_rows SELECT id, id FROM carried.embeddings "
+		"WHERE segment_id IN " SEGMENTS_OF("carried"),
+		args, 1, NULL, err);
+}
+
+/* By how much its numbers of the queue must rise where one of them is somebody else's by now. */
+static int find_shift(struct carrying *c, struct vs_err *err)
+{
+	int64_t taken = 0, blobs = 0, top = 0, first = 0;
+	int r = ask(c,
+		    "SELECT count(*) FROM main.embeddings_queue WHERE seq_id IN (SELECT seq_id "
+		    "FROM carried.embeddings_queue WHERE " IS_TOPIC ")",
+		    &taken, err);
+
+	if (r < 0 || taken == 0)
+		return r;
+	r = ask(c,
+		"SELECT count(*) FROM carried.max_seq_id WHERE typeof(seq_id) = 'blob' AND "
+		"segment_id IN " SEGMENTS_OF("carried"),
+		&blobs, err);
+	if (r == 0 && blobs > 0)
+		return vs_fail(err, VS_ENOTSUP,
+			       "numbers that the queue gave to collection %s are another's by now, "
+			       "and a release before 1.0 wrote them as bytes; bring back the whole "
+			       "store instead",
+			       c->id);
+	if (r == 0)
+		r = ask(c,
+			"SELECT max((SELECT max(seq_id) FROM main.embeddings_queue), (SELECT "
+			"ifnull(max(seq_id), 0) FROM main.max_seq_id WHERE typeof(seq_id) = "
+			"'integer'))",
+			&top, err);
+	if (r == 0)
+		r = ask(c, "SELECT min(seq_id) FROM carried.embeddings_queue WHERE " IS_TOPIC,
+			&first, err);
+	if (r == 0 && __builtin_sub_overflow(top + 1, first, &c->out.shift))
+		return vs_fail(err, VS_EFORMAT, "%s: a number of the queue is out of range",
+			       CHROMA_DATABASE);
+	return r;
+}
+
+/* ---- in: rows ---- */
+
+struct columns {
+	struct buf names, values;
+	const struct carrying *c;
+	const char *row; /* the column with a number of a record; NULL: none */
+};
+
+static void columns_fini(struct columns *l)
+{
+	buf_fini(&l->names);
+	buf_fini(&l->values);
+}
+
+/* A column of the table, and where its value comes from: `f` is the row there, `r` its numbers. */
+static int on_column(void *ctx, const struct chroma_row *row, struct vs_err *err)
+{
+	struct columns *l = ctx;
+	cleanup_(vs_freep) char *name = vs_strndup(chroma_bytes(row, 0));
+	const char *comma = l->names.len > 0 ? ", " : "";
+
+	(void)err;
+	/* Names are ours: the schema is that of a release, and was compared. */
+	buf_printf(&l->names, "%s\"%s\"", comma, name);
+	if (l->row && strcmp(name, l->row) == 0)
+		buf_printf(&l->values, "%sr.new", comma);
+	else if (strcmp(name, "seq_id") == 0 && l->c->out.shift != 0)
+		buf_printf(&l->values,
+			   "%sCASE WHEN typeof(f.seq_id) = 'integer' THEN f.seq_id + %" PRId64
+			   " ELSE f.seq_id END",
+			   comma, l->c->out.shift);
+	else
+		buf_printf(&l->values, "%sf.\"%s\"", comma, name);
+	return 0;
+}
+
+/* Insert the rows of @table that @from, what stands behind FROM, selects as `f`. */
+static int copy_rows(struct carrying *c, const char *table, const char *row, const char *from,
+		     int64_t *count, struct vs_err *err)
+{
+	cleanup_(columns_fini) struct columns columns = { .c = c, .row = row };
+	cleanup_(buf_fini) struct buf sql = { 0 };
+	int r = chroma_query(c->db, "SELECT name FROM pragma_table_info(?) ORDER BY cid", table,
+			     on_column, &columns, err);
+
+	if (r < 0)
+		return r;
+	buf_printf(&sql, "INSERT INTO main.%s (%s) SELECT %s FROM %s", table,
+		   buf_cstr(&columns.names), buf_cstr(&columns.values), from);
+	return strstr(from, "?1") ? run(c, buf_cstr(&sql), count, err)
+				  : chroma_edit_run(c->e, buf_cstr(&sql), NULL, 0, count, err);
+}
+
+/* The tenant and the database that the collection is in, where they are not there any more. */
+static int copy_place(struct carrying *c, struct vs_err *err)
+{
+	int r = run(c,
+		    "INSERT OR IGNORE INTO main.tenants (id) SELECT d.tenant_id FROM "
+		    "carried.databases d JOIN carried.collections f ON f.database_id = d.id WHERE "
+		    "f.id = ?1",
+		    NULL, err);
+
+	return r < 0 ? r
+		     : run(c,
+			   "INSERT OR IGNORE INTO main.databases (id, name, tenant_id) SELECT d.id, "
+			   "d.name, d.tenant_id FROM carried.databases d JOIN carried.collections f "
+			   "ON f.database_id = d.id WHERE f.id = ?1",
+			   NULL, err);
+}
+
+#define OF_RECORD(table) "carried." table " f JOIN temp.carried_rows r ON r.old = f.id"
+
+static int copy_records(struct carrying *c, bool has_lists, struct vs_err *err)
+{
+	int64_t count = 0;
+	int r = copy_rows(c, "embeddings", "id", OF_RECORD("embeddings") " ORDER BY f.id", &count,
+			  err);
+
+	c->out.records = (uint64_t)count;
+	if (r == 0)
+		r = copy_rows(c, "embedding_metadata", "id",
+			      OF_RECORD("embedding_metadata") " ORDER BY f.rowid", NULL, err);
+	if (r == 0 && has_lists)
+		r = copy_rows(c, "embedding_metadata_array", "id",
+			      OF_RECORD("embedding_metadata_array") " ORDER BY f.rowid", NULL, err);
+	/* The content table, where reading needs no index that might be damaged. */
+	return r < 0 ? r
+		     : chroma_edit_exec(c->e,
+					"INSERT INTO main.embedding_fulltext_search(rowid, "
+					"string_value) SELECT r.new, f.c0 FROM "
+					"carried.embedding_fulltext_search_content f JOIN "
+					"temp.carried_rows r ON r.old = f.id ORDER BY r.new",
+					err);
+}
+
+static int copy_all(struct carrying *c, bool has_databases, bool has_lists, struct vs_err *err)
+{
+	static const char *const tables[][2] = {
+		{ "collections", "carried.collections f WHERE f.id = ?1" },
+		{ "collection_metadata",
+		  "carried.collection_metadata f WHERE f.collection_id = ?1" },
+		{ "segments", "carried.segments f WHERE f.collection = ?1 ORDER BY f.rowid" },
+		{ "segment_metadata",
+		  "carried.segment_metadata f WHERE f.segment_id IN " SEGMENTS_OF("carried") },
+		{ "max_seq_id",
+		  "carried.max_seq_id f WHERE f.segment_id IN " SEGMENTS_OF("carried") },
+	};
+	int64_t count = 0;
+	int r = has_databases ? copy_place(c, err) : 0;
+
+	for (size_t i = 0; r == 0 && i < VS_COUNT(tables); i++)
+		r = copy_rows(c, tables[i][0], NULL, tables[i][1], NULL, err);
+	if (r == 0)
+		r = copy_records(c, has_lists, err);
+	if (r == 0)
+		r = copy_rows(c, "embeddings_queue", NULL,
+			      "carried.embeddings_queue f WHERE " IS_TOPIC, &count, err);
+	c->out.queued = (uint64_t)count;
+	return r;
+}
+
+/* ---- in ---- */
+
+static int attach_once(struct carrying *c, const char *from, struct vs_err *err)
+{
+	struct vs_err absent = { 0 };
+	int64_t ignored;
+
+	if (ask(c, "SELECT count(*) FROM carried.sqlite_master", &ignored, &absent) == 0)
+		return 0;
+	return chroma_edit_attach(c->e, from, "carried", err);
+}
+
+/* How high numbering was there, so that positions which were in order there are in order here. */
+static int find_old_top(struct carrying *c, int64_t *out, struct vs_err *err)
+{
+	int r = ask(c, "SELECT ifnull(max(seq_id), 0) FROM carried.embeddings_queue", out, err);
+
+	*out += c->out.shift;
+	return r;
+}
+
+int chroma_carry(struct chroma_edit *e, const char *from, const char *id,
+		 struct chroma_carried *out, struct vs_err *err)
+{
+	struct carrying c = { .e = e, .db = chroma_edit_db(e), .id = id };
+	bool has_databases = false, has_lists = false;
+	int64_t top = 0;
+	int r = attach_once(&c, from, err);
+
+	if (r == 0)
+		r = check_schema(&c, err);
+	if (r == 0)
+		r = has_table(&c, "main", "databases", &has_databases, err);
+	if (r == 0)
+		r = has_table(&c, "main", "embedding_metadata_array", &has_lists, err);
+	if (r == 0)
+		r = check_collection(&c, has_databases, err);
+	if (r == 0)
+		r = find_rows(&c, has_lists, err);
+	if (r == 0)
+		r = find_shift(&c, err);
+	if (r == 0)
+		r = copy_all(&c, has_databases, has_lists, err);
+	if (r == 0)
+		r = find_old_top(&c, &top, err);
+	if (r == 0)
+		r = settle_positions(&c, top, err);
+	if (r == 0 && out)
+		*out = c.out;
+	return r;
+}

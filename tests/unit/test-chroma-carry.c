@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Collections out of databases of four releases and back into them: the rows of the others are what
+ * they were, and those of the one as well, but for numbers that were taken.
+ */
+
+#include "chroma/chroma.h"
+
+#include <criterion/criterion.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+struct scene {
+	char root[64];
+	char database[128]; /* that is changed */
+	char original[128];
+};
+
+static void shell(const char *format, ...) __attribute__((format(printf, 1, 2)));
+static void shell(const char *format, ...)
+{
+	char command[1024];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(command, sizeof(command), format, args);
+	va_end(args);
+	cr_assert_eq(system(command), 0, "%s", command);
+}
+
+static void scene_make(struct scene *s, const char *store)
+{
+	snprintf(s->root, sizeof(s->root), "/tmp/vsctl-carry-XXXXXX");
+	cr_assert_not_null(mkdtemp(s->root));
+	shell("tar -C %s --strip-components=1 -xJf '%s/tests/data/chroma/stores.tar.xz' %s",
+	      s->root, getenv("SOURCE_ROOT"), store);
+	snprintf(s->database, sizeof(s->database), "%s/%s", s->root, CHROMA_DATABASE);
+	snprintf(s->original, sizeof(s->original), "%s/original", s->root);
+	shell("cp %s %s", s->database, s->original);
+}
+
+static void scene_end(struct scene *s)
+{
+	shell("rm -rf '%s'", s->root);
+}
+
+static struct chroma_edit *open_edit(const struct scene *s)
+{
+	struct chroma_edit *e = NULL;
+	struct vs_err err = { 0 };
+
+	cr_assert_eq(chroma_edit_open(&e, s->database, &err), 0, "%s", err.text);
+	return e;
+}
+
+static void finish(struct chroma_edit *e)
+{
+	struct vs_err err = { 0 };
+	const char *path;
+
+	cr_assert_eq(chroma_edit_finish(e, &path, &err), 0, "%s", err.text);
+}
+
+static void exec(struct chroma_edit *e, const char *sql)
+{
+	struct vs_err err = { 0 };
+
+	cr_assert_eq(chroma_edit_exec(e, sql, &err), 0, "%s", err.text);
+}
+
+static int64_t count(struct chroma_db *db, const char *sql, const char *id)
+{
+	struct vs_err err = { 0 };
+	int64_t n = -1;
+
+	cr_assert_eq(chroma_query_int(db, sql, id, &n, &err), 0, "%s", err.text);
+	return n;
+}
+
+static void drop(struct chroma_edit *e, const char *id, struct chroma_carried *out)
+{
+	struct vs_err err = { 0 };
+
+	cr_assert_eq(chroma_drop(e, id, out, &err), 0, "%s", err.text);
+}
+
+static void carry(const struct scene *s, struct chroma_edit *e, const char *id,
+		  struct chroma_carried *out)
+{
+	struct vs_err err = { 0 };
+
+	cr_assert_eq(chroma_carry(e, s->original, id, out, &err), 0, "%s", err.text);
+}
+
+/* Both databases as statements, in the same order: the inverted index aside, which is laid out anew,
+ * and the order in which rows of a table without a key of its own were made. */
+static void expect_same(const struct scene *s)
+{
+	shell("cd %s && for f in original " CHROMA_DATABASE "; do sqlite3 $f .dump | "
+	      "grep -vE 'embedding_fulltext_search_(data|idx)' | LC_ALL=C sort > $f.sql; done && "
+	      "diff original.sql " CHROMA_DATABASE ".sql > differences || "
+	      "{ cat differences; false; }",
+	      s->root);
+}
+
+static void out_and_in(const char *store)
+{
+	cleanup_(chroma_catalog_fini) struct chroma_catalog catalog = { 0 };
+	cleanup_(chroma_edit_freep) struct chroma_edit *e = NULL;
+	struct vs_err err = { 0 };
+	struct scene s;
+
+	scene_make(&s, store);
+	e = open_edit(&s);
+	cr_assert_eq(chroma_catalog_load(&catalog, chroma_edit_db(e), &err), 0, "%s", err.text);
+	cr_assert_gt(catalog.collection_count, 1);
+	for (size_t i = 0; i < catalog.collection_count; i++) {
+		const struct chroma_collection *c = &catalog.collections[i];
+		struct chroma_carried gone = { 0 }, back = { 0 };
+
+		drop(e, c->id, &gone);
+		cr_assert_eq(chroma_drop(e, c->id, NULL, &err), VS_ENOENT);
+		cr_assert_eq(count(chroma_edit_db(e),
+				   "SELECT count(*) FROM segments WHERE collection = ?", c->id),
+			     0);
+		carry(&s, e, c->id, &back);
+		cr_assert_eq(gone.records, back.records);
+		cr_assert_eq(gone.queued, back.queued);
+		cr_assert_not(back.is_renumbered);
+		cr_assert_eq(back.shift, 0);
+		cr_assert_eq(chroma_carry(e, s.original, c->id, NULL, &err), VS_EBUSY);
+	}
+	finish(e);
+	expect_same(&s);
+	scene_end(&s);
+}
+
+Test(chroma_carry, base)
+{
+	out_and_in("base");
+}
+
+Test(chroma_carry, release_1_0)
+{
+	out_and_in("healthy-1.0");
+}
+
+Test(chroma_carry, release_1_5_with_lists)
+{
+	out_and_in("healthy-1.3");
+}
+
+Test(chroma_carry, release_0_4)
+{
+	out_and_in("legacy-0.4.14");
+}
+
+Test(chroma_carry, release_0_6)
+{
+	out_and_in("legacy-0.6.3");
+}
+
+#define DOCS "SELECT id FROM collections WHERE name = 'docs'"
+
+static char *docs_of(struct chroma_edit *e)
+{
+	cleanup_(chroma_catalog_fini) struct chroma_catalog catalog = { 0 };
+	struct vs_err err = { 0 };
+
+	cr_assert_eq(chroma_catalog_load(&catalog, chroma_edit_db(e), &err), 0, "%s", err.text);
+	for (size_t i = 0; i < catalog.collection_count; i++) {
+		if (slice_eq_str(catalog.collections[i].name, "docs"))
+			return vs_strdup(catalog.collections[i].id);
+	}
+	cr_assert_fail("no collection docs");
+	return NULL;
+}
+
+static void sum_of(struct chroma_db *db, const char *id, struct digest *out, uint64_t *records)
+{
+	cleanup_(chroma_catalog_fini) struct chroma_catalog catalog = { 0 };
+	struct vs_err err = { 0 };
+
+	cr_assert_eq(chroma_catalog_load(&catalog, db, &err), 0, "%s", err.text);
+	cr_assert_eq(chroma_collection_sum(db, &catalog,
+					   chroma_catalog_find(&catalog, slice_str(id)), records,
+					   out, &err),
+		     0, "%s", err.text);
+}
+
+/* Others have taken the numbers of the rows: the records get new ones, and everything follows. */
+Test(chroma_carry, taken_rows)
+{
+	cleanup_(chroma_edit_freep) struct chroma_edit *e = NULL;
+	cleanup_(vs_freep) char *id = NULL;
+	struct digest before, after;
+	struct chroma_carried out = { 0 };
+	uint64_t records, again;
+	struct scene s;
+
+	scene_make(&s, "healthy-1.3");
+	e = open_edit(&s);
+	exec(e,
+	     "UPDATE collections SET name = 'docs' WHERE id = (SELECT s.collection FROM segments s "
+	     "JOIN embeddings e ON e.segment_id = s.id JOIN embedding_metadata_array a ON a.id = "
+	     "e.id LIMIT 1) AND NOT EXISTS (" DOCS ")");
+	finish(e);
+	chroma_edit_freep(&e);
+	shell("cp %s %s", s.database, s.original);
+	e = open_edit(&s);
+	id = docs_of(e);
+	sum_of(chroma_edit_db(e), id, &before, &records);
+	exec(e,
+	     "CREATE TEMP TABLE taken AS SELECT e.id FROM embeddings e JOIN segments s ON s.id = "
+	     "e.segment_id JOIN collections c ON c.id = s.collection WHERE c.name = 'docs' LIMIT 3");
+	drop(e, id, NULL);
+	exec(e, "INSERT INTO embeddings (id, segment_id, embedding_id, seq_id) SELECT id, 'other', "
+		"'o' || id, 1 FROM taken");
+	carry(&s, e, id, &out);
+	cr_assert(out.is_renumbered);
+	cr_assert_eq(out.records, records);
+	sum_of(chroma_edit_db(e), id, &after, &again);
+	cr_assert_eq(records, again);
+	cr_assert_eq(memcmp(&before, &after, sizeof(before)), 0);
+	/* Each document is found under the number of its record. */
+	cr_assert_eq(
+		count(chroma_edit_db(e),
+		      "SELECT count(*) FROM embedding_metadata m WHERE key = 'chroma:document' AND "
+		      "NOT EXISTS (SELECT 1 FROM embedding_fulltext_search f WHERE f.rowid = m.id "
+		      "AND f.string_value = m.string_value)",
+		      NULL),
+		0);
+	finish(e);
+	scene_end(&s);
+}
+
+/* Others have taken the numbers of the queue: all of the collection's rise by the same. */
+Test(chroma_carry, taken_numbers)
+{
+	cleanup_(chroma_edit_freep) struct chroma_edit *e = NULL;
+	cleanup_(vs_freep) char *id = NULL;
+	struct chroma_carried out = { 0 };
+	struct scene s;
+	int64_t before, after;
+
+	scene_make(&s, "base");
+	e = open_edit(&s);
+	id = docs_of(e);
+	before = count(
+		chroma_edit_db(e),
+		"SELECT sum(m.seq_id) FROM max_seq_id m JOIN segments s ON s.id = m.segment_id "
+		"WHERE s.collection = ?",
+		id);
+	drop(e, id, NULL);
+	exec(e,
+	     "INSERT INTO embeddings_queue (seq_id, operation, topic, id) SELECT value, 2, "
+	     "'persistent://default/default/other', 'x' FROM (SELECT row_number() OVER () AS value "
+	     "FROM sqlite_master a, sqlite_master b) WHERE value < 300 AND value NOT IN (SELECT "
+	     "seq_id FROM embeddings_queue)");
+	carry(&s, e, id, &out);
+	cr_assert_gt(out.shift, 0);
+	after = count(
+		chroma_edit_db(e),
+		"SELECT sum(m.seq_id) FROM max_seq_id m JOIN segments s ON s.id = m.segment_id "
+		"WHERE s.collection = ?",
+		id);
+	cr_assert_eq(after, before + 2 * out.shift);
+	cr_assert_eq(
+		count(chroma_edit_db(e),
+		      "SELECT count(*) FROM embeddings_queue q JOIN max_seq_id m JOIN segments s "
+		      "ON s.id = m.segment_id AND s.scope = 'METADATA' WHERE s.collection = ?1 AND "
+		      "q.topic LIKE '%/' || ?1 AND q.seq_id = m.seq_id",
+		      id),
+		1);
+	finish(e);
+	scene_end(&s);
+}
+
+/* Bytes cannot be counted up in the place where they are: said, and the copy is thrown away. */
+Test(chroma_carry, taken_numbers_of_an_old_release)
+{
+	cleanup_(chroma_catalog_fini) struct chroma_catalog catalog = { 0 };
+	cleanup_(chroma_edit_freep) struct chroma_edit *e = NULL;
+	struct vs_err err = { 0 };
+	struct scene s;
+
+	scene_make(&s, "legacy-0.6.3");
+	e = open_edit(&s);
+	cr_assert_eq(chroma_catalog_load(&catalog, chroma_edit_db(e), &err), 0);
+	drop(e, catalog.collections[0].id, NULL);
+	exec(e,
+	     "INSERT INTO embeddings_queue (seq_id, operation, topic, id) SELECT value, 2, "
+	     "'persistent://default/default/other', 'x' FROM (SELECT row_number() OVER () AS value "
+	     "FROM sqlite_master a, sqlite_master b) WHERE value < 300 AND value NOT IN (SELECT "
+	     "seq_id FROM embeddings_queue)");
+	cr_assert_eq(chroma_carry(e, s.original, catalog.collections[0].id, NULL, &err),
+		     VS_ENOTSUP);
+	cr_assert_not_null(strstr(err.text, "whole store"));
+	scene_end(&s);
+}
+
+/* The highest rows of the queue leave: what is written next is not below what segments have seen. */
+Test(chroma_carry, numbering_goes_on)
+{
+	static const char *const stores[] = { "base", "legacy-0.6.3" };
+
+	for (size_t k = 0; k < VS_COUNT(stores); k++) {
+		cleanup_(chroma_catalog_fini) struct chroma_catalog catalog = { 0 };
+		cleanup_(chroma_edit_freep) struct chroma_edit *e = NULL;
+		struct vs_err err = { 0 };
+		struct scene s;
+
+		scene_make(&s, stores[k]);
+		e = open_edit(&s);
+		cr_assert_eq(chroma_catalog_load(&catalog, chroma_edit_db(e), &err), 0);
+		/* The first one has the only rows that are left, and the highest number. */
+		exec(e, "DELETE FROM embeddings_queue WHERE seq_id < (SELECT max(seq_id) FROM "
+			"embeddings_queue); UPDATE embeddings_queue SET topic = "
+			"'persistent://default/default/' || (SELECT min(id) FROM collections)");
+		drop(e, catalog.collections[0].id, NULL);
+		cr_assert_eq(
+			count(chroma_edit_db(e), "SELECT count(*) FROM embeddings_queue", NULL), 0);
+		cr_assert_gt(count(chroma_edit_db(e), "SELECT count(*) FROM max_seq_id", NULL), 0);
+		cr_assert_eq(
+			count(chroma_edit_db(e),
+			      "SELECT count(*) FROM max_seq_id m JOIN segments s ON s.id = "
+			      "m.segment_id WHERE m.seq_id > CASE typeof(m.seq_id) WHEN 'blob' "
+			      "THEN x'0000000000000000' ELSE 0 END",
+			      NULL),
+			0);
+		scene_end(&s);
+	}
+}
+
+Test(chroma_carry, refusals)
+{
+	cleanup_(chroma_edit_freep) struct chroma_edit *e = NULL;
+	cleanup_(vs_freep) char *id = NULL;
+	struct vs_err err = { 0 };
+	struct scene s;
+
+	scene_make(&s, "base");
+	e = open_edit(&s);
+	id = docs_of(e);
+	cr_assert_eq(chroma_carry(e, s.original, "no-such-id", NULL, &err), VS_ENOENT);
+	drop(e, id, NULL);
+	exec(e,
+	     "UPDATE collections SET name = 'docs' WHERE id = (SELECT max(id) FROM collections)");
+	cr_assert_eq(chroma_carry(e, s.original, id, NULL, &err), VS_EBUSY);
+	cr_assert_not_null(strstr(err.text, "has the name"));
+	exec(e, "DELETE FROM migrations WHERE dir = 'metadb' AND version = 6");
+	cr_assert_eq(chroma_carry(e, s.original, id, NULL, &err), VS_ENOTSUP);
+	cr_assert_not_null(strstr(err.text, "different releases"));
+	scene_end(&s);
+}
