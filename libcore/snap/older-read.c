@@ -14,7 +14,10 @@
 #define UNIT_TOLERANCE 1e-3
 
 struct snap_older {
-	struct jr *doc; /* owned */
+	/* Where the text comes from at each visit: a member of an archive, or memory. */
+	int dirfd;         /* borrowed */
+	char *file;        /* NULL: @json */
+	struct slice json; /* borrowed */
 	bool allow_missing;
 	uint64_t collections, documents, missing;
 	/* Of the document that is being visited. */
@@ -31,7 +34,7 @@ void snap_older_freep(struct snap_older **older)
 
 	if (!o)
 		return;
-	jr_freep(&o->doc);
+	free(o->file);
 	free(o->embedding);
 	for (size_t i = 0; i < o->pair_count; i++)
 		vs_free_const(o->pairs[i].value.ptr);
@@ -61,17 +64,14 @@ uint64_t snap_older_missing(const struct snap_older *older)
 struct walk {
 	struct snap_older *older;
 	const struct chromem_export_visitor *to; /* NULL: look only */
-	const char *collection;
+	struct buf collection;                   /* its name, escaped, for messages */
 	struct vs_err *err;
 };
 
 static int fail_document(const struct walk *w, size_t index, const char *what)
 {
-	cleanup_(buf_fini) struct buf name = { 0 };
-
-	text_escape(&name, slice_str(w->collection));
 	return vs_fail(w->err, VS_EFORMAT, "collections.json: %.200s: document %zu of a batch: %s",
-		       buf_cstr(&name), index, what);
+		       (const char *)w->collection.ptr, index, what);
 }
 
 static void set_length(float *v, size_t count)
@@ -165,8 +165,9 @@ static int read_metadata(const struct walk *w, size_t index, const struct jr *ob
 	return 0;
 }
 
-static int walk_document(const struct walk *w, size_t index, const struct jr *json)
+static int on_document(void *ctx, size_t index, const struct jr *json, struct vs_err *err)
 {
+	struct walk *w = ctx;
 	struct chromem_doc doc = { 0 };
 	const struct jr *text_value = jr_get(json, "text");
 	const char *id = NULL, *text = "";
@@ -184,138 +185,171 @@ static int walk_document(const struct walk *w, size_t index, const struct jr *js
 	if (r < 0)
 		return r;
 	if (w->to)
-		return w->to->document(w->to->ctx, doc.id, &doc, w->err);
+		return w->to->document(w->to->ctx, doc.id, &doc, err);
 	w->older->documents++;
 	w->older->missing += doc.dimension == 0;
 	return 0;
 }
 
-static int walk_batch(void *ctx, const char *key, const struct jr *array)
+static int on_batch(void *ctx, const char *key, struct vs_err *err)
 {
-	const struct walk *w = ctx;
-	int r = 0;
-
-	if (strncmp(key, "batch_", 6) != 0 || !jr_is_array(array))
-		return vs_fail(w->err, VS_EFORMAT,
-			       "collections.json: a collection has something that is no batch");
-	for (size_t i = 0; r == 0 && i < jr_count(array); i++)
-		r = walk_document(w, i, jr_at(array, i));
-	return r;
+	(void)ctx, (void)key, (void)err;
+	return 0;
 }
 
-static int walk_collection(void *ctx, const char *name, const struct jr *batches)
+static int on_collection(void *ctx, const char *name, struct vs_err *err)
 {
 	struct walk *w = ctx;
 	struct chromem_meta meta = { .name = slice_str(name) };
-	int r = 0;
 
-	if (name[0] == '\0' || !jr_is_object(batches))
-		return vs_fail(w->err, VS_EFORMAT,
-			       "collections.json: a collection without a name, or without batches");
-	w->collection = name;
+	buf_clear(&w->collection);
+	text_escape(&w->collection, meta.name);
+	(void)buf_cstr(&w->collection);
 	if (w->to)
-		r = w->to->collection(w->to->ctx, meta.name, &meta, w->err);
-	else
-		w->older->collections++;
-	return r == 0 ? jr_each(batches, walk_batch, w) : r;
+		return w->to->collection(w->to->ctx, meta.name, &meta, err);
+	w->older->collections++;
+	return 0;
 }
 
-int snap_older_visit(void *older, const struct chromem_export_visitor *to, struct vs_err *err)
+static int walk_text(struct walk *w, const struct older_text *text, struct vs_err *err)
 {
-	struct snap_older *o = older;
-	struct walk w = { .older = o, .to = to, .err = err };
+	struct older_events to = { w, on_collection, on_batch, on_document };
 
-	return jr_each(o->doc, walk_collection, &w);
+	w->err = err;
+	return older_scan(text, &to, err);
+}
+
+/* ---- where the text comes from ---- */
+
+static int more_of_memory(void *ctx, struct slice *out, struct vs_err *err)
+{
+	struct slice *rest = ctx;
+
+	(void)err;
+	*out = *rest;
+	*rest = (struct slice){ 0 };
+	return 0;
+}
+
+static int visit_memory(struct walk *w, struct slice json, struct vs_err *err)
+{
+	struct older_text text = { &json, more_of_memory };
+
+	return walk_text(w, &text, err);
+}
+
+/* Are there documents without a vector, and may there be? */
+static int check_missing(const struct snap_older *o, bool allow_missing, struct vs_err *err)
+{
+	if (o->missing == 0 || allow_missing)
+		return 0;
+	return vs_fail(err, VS_ENOTSUP,
+		       "%" PRIu64 " of %" PRIu64 " documents have no embedding, so their "
+		       "vectors would be lost; give --allow-missing-embeddings to go on "
+		       "without them",
+		       o->missing, o->documents);
 }
 
 int snap_older_parse(struct snap_older **out, struct slice json, bool allow_missing,
 		     struct vs_err *err)
 {
 	cleanup_(snap_older_freep) struct snap_older *o = vs_alloc(sizeof(*o));
-	struct walk w = { .older = o, .err = err };
+	struct walk w = { .older = o };
 	int r;
 
-	r = jr_parse(&o->doc, json, err);
-	if (r < 0)
-		return vs_err_in(err, "collections.json");
-	if (!jr_is_object(o->doc))
-		return vs_fail(err, VS_EFORMAT, "collections.json: not an object of collections");
-	r = jr_each(o->doc, walk_collection, &w);
-	if (r != 0)
-		return r;
-	if (o->missing > 0 && !allow_missing)
-		return vs_fail(err, VS_ENOTSUP,
-			       "%" PRIu64 " of %" PRIu64 " documents have no embedding, so their "
-			       "vectors would be lost; give --allow-missing-embeddings to go on "
-			       "without them",
-			       o->missing, o->documents);
-	*out = VS_TAKE(o);
-	return 0;
+	o->json = json;
+	r = visit_memory(&w, json, err);
+	buf_fini(&w.collection);
+	if (r == 0)
+		r = check_missing(o, allow_missing, err);
+	if (r == 0)
+		*out = VS_TAKE(o);
+	return r;
 }
 
 /* ---- the archive ---- */
 
-struct texts {
-	struct buf collections, metadata;
+/* The members of an archive, one after the other. */
+struct members {
+	struct walk *walk;
+	struct snap_reader *reader;
+	struct buf metadata;
 	bool has_collections, has_metadata;
+	uint64_t left; /* of the limit of collections.json */
 };
 
-static void texts_fini(struct texts *t)
+static void members_fini(struct members *m)
 {
-	buf_fini(&t->collections);
-	buf_fini(&t->metadata);
+	snap_reader_freep(&m->reader);
+	buf_fini(&m->metadata);
 }
 
-static int read_member(struct snap_reader *reader, const struct snap_tar_entry *entry, bool *has,
-		       uint64_t max, struct buf *out, struct vs_err *err)
+static int more_of_member(void *ctx, struct slice *out, struct vs_err *err)
+{
+	struct members *m = ctx;
+	int r = snap_reader_data(m->reader, out, err);
+
+	if (r == 0 && out->len > m->left)
+		return vs_fail(err, VS_ELIMIT, "collections.json: more than %" PRIu64 " bytes",
+			       SNAP_OLDER_MAX);
+	m->left -= r == 0 ? out->len : 0;
+	return r;
+}
+
+static int read_metadata_json(struct members *m, const struct snap_tar_entry *entry,
+			      struct vs_err *err)
 {
 	struct slice bytes;
 	int r;
 
-	if (*has)
-		return vs_fail(err, VS_EFORMAT, "%s: is there twice", entry->name);
-	if (entry->size > max)
+	if (entry->size > METADATA_JSON_MAX)
 		return vs_fail(err, VS_ELIMIT, "%s: %" PRIu64 " bytes, more than %" PRIu64,
-			       entry->name, entry->size, max);
-	*has = true;
+			       entry->name, entry->size, METADATA_JSON_MAX);
 	do {
-		r = snap_reader_data(reader, &bytes, err);
+		r = snap_reader_data(m->reader, &bytes, err);
 		if (r == 0)
-			r = buf_try_reserve(out, bytes.len, err);
-		if (r == 0)
-			buf_append(out, bytes.ptr, bytes.len);
+			buf_append(&m->metadata, bytes.ptr, bytes.len);
 	} while (r == 0 && bytes.len > 0);
 	return r;
 }
 
-static int read_texts(struct snap_reader *reader, struct texts *t, struct vs_err *err)
+static int read_member(struct members *m, const struct snap_tar_entry *entry, struct vs_err *err)
+{
+	struct older_text text = { m, more_of_member };
+	bool is_collections = strcmp(entry->name, "collections.json") == 0;
+	bool *has = is_collections ? &m->has_collections : &m->has_metadata;
+
+	if (!is_collections && strcmp(entry->name, "metadata.json") != 0)
+		return 0;
+	if (*has)
+		return vs_fail(err, VS_EFORMAT, "%s: is there twice", entry->name);
+	*has = true;
+	return is_collections ? walk_text(m->walk, &text, err) : read_metadata_json(m, entry, err);
+}
+
+static int read_members(struct members *m, struct vs_err *err)
 {
 	struct snap_tar_entry entry;
 	int r;
 
-	while ((r = snap_reader_next(reader, &entry, err)) > 0) {
-		if (strcmp(entry.name, "collections.json") == 0)
-			r = read_member(reader, &entry, &t->has_collections, SNAP_OLDER_MAX,
-					&t->collections, err);
-		else if (strcmp(entry.name, "metadata.json") == 0)
-			r = read_member(reader, &entry, &t->has_metadata, METADATA_JSON_MAX,
-					&t->metadata, err);
-		if (r < 0)
+	while ((r = snap_reader_next(m->reader, &entry, err)) > 0) {
+		r = read_member(m, &entry, err);
+		if (r != 0)
 			return r;
 	}
-	if (r == 0 && (!t->has_collections || !t->has_metadata))
+	if (r == 0 && (!m->has_collections || !m->has_metadata))
 		return vs_fail(err, VS_EFORMAT, "has no member %s",
-			       t->has_collections ? "metadata.json" : "collections.json");
+			       m->has_collections ? "metadata.json" : "collections.json");
 	return r;
 }
 
 /* How many there should be is said in the other member. */
-static int check_counts(const struct snap_older *o, const struct texts *t, struct vs_err *err)
+static int check_counts(const struct snap_older *o, struct slice metadata, struct vs_err *err)
 {
 	cleanup_(jr_freep) struct jr *doc = NULL;
 	uint64_t chunks = o->documents, collections = o->collections;
 
-	if (jr_parse(&doc, buf_slice(&t->metadata), err) < 0)
+	if (jr_parse(&doc, metadata, err) < 0)
 		return vs_err_in(err, "metadata.json");
 	(void)!jr_get_uint(doc, "total_chunks", &chunks);
 	(void)!jr_get_uint(doc, "collections_count", &collections);
@@ -347,29 +381,60 @@ static int id_of(const char *file, char id[SNAP_ID_MAX + 1], struct vs_err *err)
 	return 0;
 }
 
+/* All of the archive, with what @w makes of its documents. */
+static int visit_archive(struct walk *w, struct slice *metadata, struct members *m,
+			 struct vs_err *err)
+{
+	struct snap_access access = { .state_dirfd = -1 };
+	char id[SNAP_ID_MAX + 1];
+	struct snap_archive archive = { .file = w->older->file, .snapshot = id };
+	int r;
+
+	m->walk = w;
+	m->left = SNAP_OLDER_MAX;
+	r = id_of(w->older->file, id, err);
+	if (r == 0)
+		r = snap_reader_open(&m->reader, &access, w->older->dirfd, &archive, NULL, err);
+	if (r == 0)
+		r = read_members(m, err);
+	*metadata = buf_slice(&m->metadata);
+	return r;
+}
+
+int snap_older_visit(void *older, const struct chromem_export_visitor *to, struct vs_err *err)
+{
+	cleanup_(members_fini) struct members m = { 0 };
+	struct snap_older *o = older;
+	struct walk w = { .older = o, .to = to };
+	struct slice metadata;
+	int r;
+
+	if (o->file)
+		r = visit_archive(&w, &metadata, &m, err);
+	else
+		r = visit_memory(&w, o->json, err);
+	buf_fini(&w.collection);
+	return r;
+}
+
 int snap_older_open(struct snap_older **out, int dirfd, const char *file, bool allow_missing,
 		    struct vs_err *err)
 {
-	cleanup_(snap_reader_freep) struct snap_reader *reader = NULL;
-	cleanup_(snap_older_freep) struct snap_older *o = NULL;
-	cleanup_(texts_fini) struct texts t = { 0 };
-	cleanup_(vs_freep) char *path = vs_strdup(file);
-	struct snap_access access = { .state_dirfd = -1 };
-	char id[SNAP_ID_MAX + 1];
-	struct snap_archive archive = { .file = path, .snapshot = id };
+	cleanup_(snap_older_freep) struct snap_older *o = vs_alloc(sizeof(*o));
+	cleanup_(members_fini) struct members m = { 0 };
+	struct walk w = { .older = o };
+	struct slice metadata;
 	int r;
 
-	r = id_of(file, id, err);
+	o->dirfd = dirfd;
+	o->file = vs_strdup(file);
+	r = visit_archive(&w, &metadata, &m, err);
+	buf_fini(&w.collection);
 	if (r == 0)
-		r = snap_reader_open(&reader, &access, dirfd, &archive, NULL, err);
+		r = check_missing(o, allow_missing, err);
 	if (r == 0)
-		r = read_texts(reader, &t, err);
+		r = check_counts(o, metadata, err);
 	if (r == 0)
-		r = snap_older_parse(&o, buf_slice(&t.collections), allow_missing, err);
-	if (r == 0)
-		r = check_counts(o, &t, err);
-	if (r < 0)
-		return r;
-	*out = VS_TAKE(o);
-	return 0;
+		*out = VS_TAKE(o);
+	return r;
 }

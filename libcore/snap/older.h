@@ -17,12 +17,13 @@
 #include "util/util.h"
 
 /* No collections.json larger than this, unpacked, is read. */
-#define SNAP_OLDER_MAX (UINT64_C(1) << 30)
+#define SNAP_OLDER_MAX (UINT64_C(1) << 40)
 
 /*
- * The documents of an archive. The archive is read once, when it is opened, and everything in it
+ * The documents of an archive. The archive is read whole when it is opened, and everything in it
  * is checked then: the names of its members (none leaves its directory), the form of each document,
- * the number of them. Owned.
+ * the number of them. It is read again at each visit, one document at a time, so it needs no more memory
+ * than the largest of them. @dirfd is borrowed until the end. Owned.
  *
  * VS_EFORMAT names what is wrong, VS_ENOTSUP how many documents have no embedding unless
  * @allow_missing.
@@ -32,7 +33,7 @@ must_check_ int snap_older_open(struct snap_older **out, int dirfd, const char *
 				bool allow_missing, struct vs_err *err);
 void snap_older_freep(struct snap_older **older);
 
-/* The same from the text of a collections.json. */
+/* The same from the text of a collections.json, which is borrowed until the end. */
 must_check_ int snap_older_parse(struct snap_older **out, struct slice json, bool allow_missing,
 				 struct vs_err *err);
 
@@ -71,3 +72,28 @@ must_check_ int snap_older_write(const struct snap_older_request *req,
 /* The manifest of an archive that was written, after its archive has its name. */
 void snap_older_format_manifest(const struct snap_older_request *req,
 				const struct snap_older_result *result, struct buf *out);
+
+/* ---- documents as a chromem directory (import.c) ---- */
+
+/* So many documents are made durable together. */
+#define SNAP_IMPORT_BATCH 100
+
+struct snap_import_request {
+	const struct chromem_export_source *source; /* an archive, or an export of the library */
+	int dirfd; /* a directory that is empty, or that an earlier run of the same did not finish */
+	enum chromem_compression compression;
+	struct vs_progress *progress; /* NULL: nobody asks */
+};
+
+struct snap_import_result {
+	uint64_t collections, documents;
+	uint64_t written; /* files; those that an earlier run had written are not among them */
+	uint64_t bytes;
+};
+
+/*
+ * Write each collection and document as the library does, in batches. Whatever ends it, the same
+ * request goes on where it was. VS_EFORMAT names two documents that cannot be in one directory.
+ */
+must_check_ int snap_import(const struct snap_import_request *req, struct snap_import_result *out,
+			    struct vs_err *err);

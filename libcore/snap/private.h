@@ -252,3 +252,27 @@ must_check_ int snap_withdraw(int state_dirfd, const char *id, struct vs_err *er
 
 /* Does a manifest of @list name the archive @file? */
 bool snap_is_named(const struct snap_list *list, const char *file);
+
+/* ---- older-scan.c ---- */
+
+/* A text in pieces; an empty one is the end. Each is borrowed until the next is asked for. */
+struct older_text {
+	void *ctx;
+	int (*more)(void *ctx, struct slice *out, struct vs_err *err);
+};
+
+/* What comes in a collections.json, in its order. Texts and documents are borrowed for the call; what
+ * is not 0 ends the walk and is returned. */
+struct older_events {
+	void *ctx;
+	int (*collection)(void *ctx, const char *name, struct vs_err *err);
+	int (*batch)(void *ctx, const char *key, struct vs_err *err);
+	int (*document)(void *ctx, size_t index, const struct jr *document, struct vs_err *err);
+};
+
+/*
+ * Walk through it, with no more of it in memory than one document and a piece. VS_EFORMAT, with the
+ * byte, where it is not the JSON that older.h describes; what was told before that stands.
+ */
+must_check_ int older_scan(const struct older_text *text, const struct older_events *to,
+			   struct vs_err *err);

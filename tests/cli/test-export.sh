@@ -144,7 +144,7 @@ what_does_not_fit() {
         make_archive '{"notes":{"batch_000000":[{"id":"a","embedding":[1],"metadata":{"k":[1]}}]}}' '{}' && refused 8 "plain values" &&
         make_archive '{"notes":[]}' '{}' && refused 8 "batches" && make_archive '{"":{}}' '{}' && refused 8 "name" &&
         make_archive '[]' '{}' && refused 8 "not an object" &&
-        tar -C "$scratch/out-made" -czf "$scratch/$id.tar.gz" "$id/collections.json" && refused 8 "metadata.json" &&
+        make_archive '{}' '{}' && tar -C "$scratch/out-made" -czf "$scratch/$id.tar.gz" "$id/collections.json" && refused 8 "metadata.json" &&
         cp "$scratch/$id.tar.gz" "$scratch/a b.tar.gz" && runs 16 export "$scratch/a b.tar.gz" "$scratch/out-a.gob" &&
         head -c 60 "$scratch/$id.tar.gz" >"$scratch/out-cut" && mv "$scratch/out-cut" "$scratch/$id.tar.gz" && refused 8 "$id.tar.gz"
 }
