@@ -10,6 +10,7 @@
  */
 
 #include "progress.h"
+#include "restore-archive.h"
 #include "rollback.h"
 #include "shown.h"
 #include "snapshot.h"
@@ -19,6 +20,7 @@
 
 struct restore_opts {
 	struct rollback_opts rollback;
+	struct archive_opts archive;
 	const char *to;
 };
 
@@ -353,6 +355,12 @@ static const struct opt options[] = {
 		 "these collections only, by name or directory"),
 	OPT_FLAG("latest-good", 0, struct restore_opts, rollback.latest_good,
 		 "the newest snapshot of a sound store that is not damaged itself"),
+	OPT_FILE("from-archive", 0, struct restore_opts, archive.file, "FILE",
+		 "a new STORE out of an archive of the older tool, or an export of the library"),
+	OPT_FLAG("gzip", 'z', struct restore_opts, archive.gzip,
+		 "with --from-archive: a packed store"),
+	OPT_FLAG("allow-missing-embeddings", 0, struct restore_opts, archive.allow_missing,
+		 "with --from-archive: go on with documents that have none"),
 	CHANGE_OPTIONS_IN(struct restore_opts, rollback.change),
 	OPT_FILE("key-file", 0, struct restore_opts, rollback.key_file, "FILE",
 		 "the 32 bytes of the key of encrypted archives"),
@@ -363,11 +371,29 @@ static const struct opt options[] = {
 	OPT_END,
 };
 
+static int run_archive(struct app *app, const struct restore_opts *opts, const char *store,
+		       const char *id)
+{
+	struct archive_opts archive = opts->archive;
+
+	if (id || opts->to || opts->rollback.latest_good || opts->rollback.collections)
+		return app_usage(app,
+				 "--from-archive makes all of a new STORE out of one file: give "
+				 "nothing else to restore");
+	archive.key_file = opts->rollback.key_file;
+	return restore_archive(app, &archive, &opts->rollback.change, store);
+}
+
 static int run(struct app *app, const void *opts_, char *const *operands)
 {
 	const struct restore_opts *opts = opts_;
 	const char *store = operands[0], *id = operands[1];
 
+	if (opts->archive.file)
+		return run_archive(app, opts, store, id);
+	if (opts->archive.gzip || opts->archive.allow_missing)
+		return app_usage(app, "%s goes with --from-archive",
+				 opts->archive.gzip ? "--gzip" : "--allow-missing-embeddings");
 	if (!id && !opts->rollback.latest_good)
 		return app_usage(app, "which snapshot? Name one, or give --latest-good");
 	if (id && opts->rollback.latest_good)
@@ -386,6 +412,8 @@ static const struct example examples[] = {
 	{ "vsctl restore --to /srv/look --collection contextd_memories /var/lib/app/store "
 	  "before-upgrade",
 	  "one collection" },
+	{ "vsctl restore --from-archive snapshot_20260122_120000.tar.gz /srv/store",
+	  "a store out of an archive of the older tool" },
 	{ NULL, NULL },
 };
 
@@ -396,7 +424,8 @@ const struct command cmd_restore = {
 	.details =
 		"With --to, or when nothing is left of the store, the snapshot is verified, unpacked beside the "
 		"new directory, compared byte for byte, checked, and renamed: killed at any instant, there is all "
-		"of it or nothing. Otherwise this is vsctl rollback of the whole store or of the named collections.",
+		"of it or nothing. With --from-archive it comes out of one file, in batches, and a run that was "
+		"killed goes on when it is run again. Otherwise this is vsctl rollback of the whole store or of the named collections.",
 	.examples = examples,
 	.options = options,
 	.opts_size = sizeof(struct restore_opts),

@@ -120,6 +120,28 @@ static int open_state(struct snapshot_cmd *c, struct vs_err *err)
 	return r;
 }
 
+/* The state directory is open: be alone with it. -1 to go on, or the exit status. */
+static int lock_state(struct snapshot_cmd *c, struct vs_err *err)
+{
+	int r = file_lock_take(&c->lock, c->state_dirfd, FILE_LOCK_EXCLUSIVE, c->opts->lock_wait_s,
+			       c->app->command_words, err);
+
+	if (r == 0 && c->store && c->store->dirfd >= 0)
+		r = journal_recover(c->state_dirfd, c->store->dirfd, note_recovered, c, err);
+	return r < 0 ? app_error(c->app, err) : -1;
+}
+
+int snapshot_open_new(struct snapshot_cmd *c, struct app *app, const struct snapshot_opts *opts,
+		      const char *store_path)
+{
+	struct vs_err err = { 0 };
+	int status = prepare(c, app, opts, store_path);
+
+	if (status >= 0)
+		return status;
+	return open_state(c, &err) < 0 ? app_error(app, &err) : lock_state(c, &err);
+}
+
 int snapshot_open_locked(struct snapshot_cmd *c, struct app *app, const struct snapshot_opts *opts,
 			 const char *store_path, bool needs_store)
 {
@@ -140,12 +162,7 @@ int snapshot_open_locked(struct snapshot_cmd *c, struct app *app, const struct s
 	}
 	if (status >= 0)
 		return status;
-	if (r == 0)
-		r = file_lock_take(&c->lock, c->state_dirfd, FILE_LOCK_EXCLUSIVE, opts->lock_wait_s,
-				   app->command_words, &err);
-	if (r == 0 && c->store && c->store->dirfd >= 0)
-		r = journal_recover(c->state_dirfd, c->store->dirfd, note_recovered, c, &err);
-	return r < 0 ? app_error(app, &err) : -1;
+	return r < 0 ? app_error(app, &err) : lock_state(c, &err);
 }
 
 /* ---- the store's own ---- */
@@ -277,6 +294,10 @@ static void ignore_gap(void *ctx, const struct check_gap *g)
 	(void)g;
 }
 
+const struct check_sink snapshot_no_sink = { .collection = ignore_collection,
+					     .finding = ignore_finding,
+					     .gap = ignore_gap };
+
 /* A server that runs is in the middle of a transaction now and then. */
 #define BUSY_TRIES 50
 #define BUSY_WAIT_NS (INT64_C(200) * 1000000)
@@ -285,15 +306,12 @@ static int check_when_free(const struct store *store, const struct check_request
 			   struct check_summary *sum, struct vs_err *err)
 {
 	static const struct timespec wait = { .tv_nsec = BUSY_WAIT_NS };
-	struct check_sink sink = { .collection = ignore_collection,
-				   .finding = ignore_finding,
-				   .gap = ignore_gap };
-	int r = check_store(store, req, &sink, sum, err);
+	int r = check_store(store, req, &snapshot_no_sink, sum, err);
 
 	for (unsigned i = 0; r == VS_EBUSY && i < BUSY_TRIES; i++) {
 		nanosleep(&wait, NULL);
 		*sum = (struct check_summary){ 0 };
-		r = check_store(store, req, &sink, sum, err);
+		r = check_store(store, req, &snapshot_no_sink, sum, err);
 	}
 	return r;
 }

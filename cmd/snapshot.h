@@ -59,6 +59,9 @@ must_check_ int snapshot_open(struct snapshot_cmd *c, struct app *app,
 must_check_ int snapshot_open_locked(struct snapshot_cmd *c, struct app *app,
 				     const struct snapshot_opts *opts, const char *store_path,
 				     bool needs_store);
+/* Likewise for a store that is to be made: neither it nor the state directory need be there. */
+must_check_ int snapshot_open_new(struct snapshot_cmd *c, struct app *app,
+				  const struct snapshot_opts *opts, const char *store_path);
 void snapshot_cmd_fini(struct snapshot_cmd *c);
 
 /* The snapshots of this store. In a state directory that was given, those of other stores are left
@@ -84,6 +87,9 @@ must_check_ int snapshot_health(struct snapshot_cmd *c, const struct store *stor
 				enum check_level level, struct snap_health *out,
 				struct vs_err *err);
 void snapshot_health_fini(struct snap_health *h);
+
+/* For a check of which only the summary is wanted. */
+extern const struct check_sink snapshot_no_sink;
 
 /* The last line: @text with STORE in it, and @id (NULL: none) behind. Names need no quotes. */
 void snapshot_next(struct snapshot_cmd *c, const char *text, const char *id);
