@@ -40,6 +40,17 @@ static int unknown_collection(const struct snap_manifest *m, const char *word, s
 	return r;
 }
 
+/* Each database of a Chroma store may have a collection of that name. */
+static bool is_ambiguous(const struct snap_manifest *m, const struct snap_collection *c,
+			 const char *word)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < m->collection_count; i++)
+		count += m->collections[i].has_rows && slice_eq_str(m->collections[i].name, word);
+	return count > 1 && strcmp(c->directory, word) != 0;
+}
+
 /* The directory of a collection; it is kept in @w, once. */
 static int add_collection(struct rollback_words *w, const struct snap_manifest *m, const char *word,
 			  const char **directory, struct vs_err *err)
@@ -48,6 +59,12 @@ static int add_collection(struct rollback_words *w, const struct snap_manifest *
 
 	if (!c)
 		return unknown_collection(m, word, err);
+	if (is_ambiguous(m, c, word))
+		return vs_fail(
+			err, VS_EUSAGE,
+			"%s: several collections of snapshot %s have this name; give the id of "
+			"one: vsctl snapshot show lists them",
+			word, m->id);
 	for (size_t i = 0; i < w->count; i++) {
 		if (strcmp(w->collections[i], c->directory) == 0) {
 			*directory = w->collections[i];

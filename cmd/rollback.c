@@ -13,6 +13,8 @@
 #include "key.h"
 #include "progress.h"
 
+#include "chroma/chroma.h"
+
 #include <fcntl.h>
 
 #define STAGE_DIR ".vsctl-rollback"
@@ -29,7 +31,10 @@ struct going_back {
 	struct rollback_change *changes; /* owned */
 	size_t change_count;
 	bool *needed; /* of each member; owned */
+	/* What has come out of the archives: in the state directory, or of a dry run in TMPDIR. */
 	int stage_dirfd;
+	int above_dirfd; /* the directory that it is in; -1: it was not made */
+	char stage_name[64];
 	char *safety;     /* id of the snapshot of the state before; owned */
 	int64_t start_ns; /* of the change; 0: not begun */
 };
@@ -39,9 +44,10 @@ static void going_back_fini(struct going_back *g)
 	struct vs_err err = { 0 };
 
 	file_closep(&g->stage_dirfd);
-	if (g->c.session && !g->opts->change.dry_run && g->access.state_dirfd >= 0 &&
-	    snap_remove_tree(g->access.state_dirfd, STAGE_DIR, &err) < 0)
-		app_note(g->c.app, "%s could not be removed: %s", STAGE_DIR, err.text);
+	if (g->above_dirfd >= 0 && snap_remove_tree(g->above_dirfd, g->stage_name, &err) < 0)
+		app_note(g->c.app, "%s could not be removed: %s", g->stage_name, err.text);
+	if (g->above_dirfd != g->access.state_dirfd)
+		file_closep(&g->above_dirfd);
 	rollback_changes_free(g->changes, g->change_count);
 	rollback_words_fini(&g->words);
 	snap_manifest_freep(&g->m);
@@ -212,18 +218,60 @@ static bool is_needed(void *ctx, const struct snap_member *member)
 	return g->needed[member - g->m->members];
 }
 
+/* Names of dry runs differ, since they hold no lock. */
+static int make_stage(struct going_back *g, struct vs_err *err)
+{
+	const char *scratch = getenv("TMPDIR");
+	int r = 0;
+
+	if (g->stage_dirfd >= 0)
+		return 0;
+	if (g->opts->change.dry_run) {
+		snprintf(g->stage_name, sizeof(g->stage_name), STAGE_DIR "-%ld", (long)getpid());
+		r = file_open_dir(AT_FDCWD, scratch && scratch[0] ? scratch : "/tmp", FILE_FOLLOW,
+				  &g->above_dirfd, err);
+	} else {
+		snprintf(g->stage_name, sizeof(g->stage_name), STAGE_DIR);
+		g->above_dirfd = g->access.state_dirfd;
+	}
+	if (r == 0)
+		r = snap_remove_tree(g->above_dirfd, g->stage_name, err); /* of a killed run */
+	if (r == 0)
+		r = file_mkdir_at(g->above_dirfd, g->stage_name, 0700, err);
+	if (r == 0)
+		r = file_open_dir(g->above_dirfd, g->stage_name, FILE_NO_FOLLOW, &g->stage_dirfd,
+				  err);
+	return r;
+}
+
 static int unpack(struct going_back *g, struct vs_err *err)
 {
-	int state = g->access.state_dirfd;
+	int r = make_stage(g, err);
+
+	return r == 0 ? snap_extract(&g->access, g->m, is_needed, g, g->stage_dirfd, err) : r;
+}
+
+static bool is_database(void *ctx, const struct snap_member *member)
+{
+	(void)ctx;
+	return strcmp(member->path, CHROMA_DATABASE) == 0;
+}
+
+/* Records can only be compared with the database at hand. */
+static int unpack_database(struct going_back *g, struct vs_err *err)
+{
+	struct snap_access access = g->access;
+	const struct snap_member *member = snap_find_member(g->m, CHROMA_DATABASE);
 	int r;
 
-	r = snap_remove_tree(state, STAGE_DIR, err); /* of a run that was killed */
+	r = make_stage(g, err);
+	if (r == 0 && member)
+		r = snap_check_room(g->stage_dirfd, member->size + ((uint64_t)1 << 20),
+				    "the snapshot's database", err);
+	access.is_scratch = g->opts->change.dry_run;
 	if (r == 0)
-		r = file_mkdir_at(state, STAGE_DIR, 0700, err);
-	if (r == 0)
-		r = file_open_dir(state, STAGE_DIR, FILE_NO_FOLLOW, &g->stage_dirfd, err);
-	if (r == 0)
-		r = snap_extract(&g->access, g->m, is_needed, g, g->stage_dirfd, err);
+		r = snap_extract(&access, g->m, is_database, g, g->stage_dirfd, err);
+	g->req.database_dirfd = g->stage_dirfd;
 	return r;
 }
 
@@ -247,6 +295,21 @@ static int content(void *ctx, const struct action *a, struct buf *out, struct vs
 	int r = file_read_at(g->stage_dirfd, a->path, FILE_NO_FOLLOW, UINT32_MAX, out, NULL, err);
 
 	return r > 0 ? vs_fail(err, VS_EFORMAT, "%s: is not a file", a->path) : r;
+}
+
+static int file(void *ctx, const struct action *a, int *fd, struct vs_err *err)
+{
+	struct going_back *g = ctx;
+
+	*fd = openat(g->stage_dirfd, a->path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	return *fd < 0 ? vs_fail_errno(err, "%s", a->path) : 0;
+}
+
+static int edit(void *ctx, const struct action *a, struct chroma_edit *e, struct vs_err *err)
+{
+	struct going_back *g = ctx;
+
+	return rollback_edit_chroma(&g->req, a, e, err);
 }
 
 static int prove(void *ctx, struct vs_err *err)
@@ -290,6 +353,11 @@ static void show_changes(struct change *c, void *ctx)
 	emit_table_end(e);
 }
 
+static bool is_chroma(const struct going_back *g)
+{
+	return g->c.store->kind == STORE_CHROMA;
+}
+
 static void sum_up(struct going_back *g)
 {
 	struct buf text = { 0 };
@@ -305,9 +373,9 @@ static void sum_up(struct going_back *g)
 		return;
 	time_format(g->m->time_ns, false, when);
 	buf_printf(&text, "back to %s of %s: ", g->m->id, when);
-	text_count(&text, back, "file");
+	text_count(&text, back, is_chroma(g) ? "record" : "file");
 	buf_append_str(&text, " as they were then, ");
-	text_count(&text, gone, "file");
+	text_count(&text, gone, is_chroma(g) ? "record" : "file");
 	buf_printf(&text, " of today to go, %" PRIu64 " untouched; a snapshot keeps today's state",
 		   kept);
 	g->c.summary = buf_take_str(&text);
@@ -331,17 +399,27 @@ static int make_plan(struct going_back *g, struct vs_err *err)
 		.rehash = opts->rehash,
 		.jobs = g->access.jobs,
 	};
+	if (is_chroma(g) && (opts->at || opts->batches))
+		return vs_fail(
+			err, VS_EUSAGE,
+			"--%s: the records of a Chroma collection share one index, which is of "
+			"one moment; take the snapshot of the time you want, vsctl snapshot "
+			"list shows them",
+			opts->at ? "at" : "batches");
 	if (opts->at && !time_parse(opts->at, clock_now_ns(g->c.app->clock), &g->req.at_ns))
 		return vs_fail(
 			err, VS_EUSAGE,
 			"--at %s: not a time; give 2026-01-22T14:03:09Z or a duration like 24h",
 			opts->at);
-	r = plan_rollback(&g->c.plan, &g->req, &g->changes, &g->change_count, err);
+	r = is_chroma(g) ? unpack_database(g, err) : 0;
+	if (r == 0)
+		r = plan_rollback(&g->c.plan, &g->req, &g->changes, &g->change_count, err);
 	g->needed = vs_alloc_array(g->m->member_count + 1, sizeof(*g->needed));
 	for (size_t i = 0; r == 0 && i < g->c.plan.count; i++) {
 		const struct action *a = &g->c.plan.actions[i];
 
-		if (a->is_sourced)
+		/* The database is unpacked already. */
+		if (a->is_sourced || (a->is_file && strcmp(a->path, CHROMA_DATABASE) != 0))
 			g->needed[snap_find_member(g->m, a->path) - g->m->members] = true;
 	}
 	sum_up(g);
@@ -406,13 +484,18 @@ int rollback_run(struct app *app, const struct rollback_opts *opts, const char *
 		 const char *id)
 {
 	cleanup_(going_back_fini) struct going_back g = {
+		.c = { .takes_chroma = true },
 		.opts = opts,
 		.stage_dirfd = -1,
+		.above_dirfd = -1,
 		.access = { .state_dirfd = -1 },
 	};
-	const struct plan_source source = {
-		.ctx = &g, .prepare = prepare, .content = content, .verify = prove
-	};
+	const struct plan_source source = { .ctx = &g,
+					    .prepare = prepare,
+					    .content = content,
+					    .file = file,
+					    .edit = edit,
+					    .verify = prove };
 	struct vs_err err = { 0 };
 	int status = change_open(&g.c, app, &opts->change, store);
 

@@ -102,33 +102,41 @@ static int settle_positions(struct carrying *c, int64_t old, struct vs_err *err)
 
 /* ---- out ---- */
 
-static int drop_records(struct carrying *c, struct vs_err *err)
+/* Records of the segments that the question @segments names, with what hangs on them. */
+static int drop_records(struct carrying *c, const char *segments, struct vs_err *err)
 {
-	bool has_lists = false;
+	static const char *const tables[][2] = {
+		{ "embedding_fulltext_search", "rowid" },
+		{ "embedding_metadata_array", "id" },
+		{ "embedding_metadata", "id" },
+	};
+	cleanup_(buf_fini) struct buf sql = { 0 };
 	int64_t count = 0;
-	int r = has_table(c, "main", "embedding_metadata_array", &has_lists, err);
+	int r = 0;
 
+	for (size_t i = 0; r == 0 && i < VS_COUNT(tables); i++) {
+		bool is_there = false;
+
+		r = has_table(c, "main", tables[i][0], &is_there, err);
+		if (r < 0 || !is_there)
+			continue;
+		buf_clear(&sql);
+		buf_printf(&sql,
+			   "DELETE FROM main.%s WHERE %s IN (SELECT id FROM main.embeddings WHERE "
+			   "segment_id IN %s)",
+			   tables[i][0], tables[i][1], segments);
+		r = run(c, buf_cstr(&sql), NULL, err);
+	}
+	buf_clear(&sql);
+	buf_printf(&sql, "DELETE FROM main.embeddings WHERE segment_id IN %s", segments);
 	if (r == 0)
-		r = run(c,
-			"DELETE FROM main.embedding_fulltext_search WHERE rowid IN " RECORDS_OF(
-				"main"),
-			NULL, err);
-	if (r == 0 && has_lists)
-		r = run(c,
-			"DELETE FROM main.embedding_metadata_array WHERE id IN " RECORDS_OF("main"),
-			NULL, err);
-	if (r == 0)
-		r = run(c, "DELETE FROM main.embedding_metadata WHERE id IN " RECORDS_OF("main"),
-			NULL, err);
-	if (r == 0)
-		r = run(c, "DELETE FROM main.embeddings WHERE segment_id IN " SEGMENTS_OF("main"),
-			&count, err);
-	c->out.records = (uint64_t)count;
+		r = run(c, buf_cstr(&sql), &count, err);
+	c->out.records += (uint64_t)count;
 	return r;
 }
 
-int chroma_drop(struct chroma_edit *e, const char *id, struct chroma_carried *out,
-		struct vs_err *err)
+/* All that is the collection's by its id. */
+static int drop_rows(struct carrying *c, struct vs_err *err)
 {
 	static const char *const rest[] = {
 		"DELETE FROM main.max_seq_id WHERE segment_id IN " SEGMENTS_OF("main"),
@@ -137,6 +145,20 @@ int chroma_drop(struct chroma_edit *e, const char *id, struct chroma_carried *ou
 		"DELETE FROM main.collection_metadata WHERE collection_id = ?1",
 		"DELETE FROM main.collections WHERE id = ?1",
 	};
+	int64_t count = 0;
+	int r = drop_records(c, SEGMENTS_OF("main"), err);
+
+	if (r == 0)
+		r = run(c, "DELETE FROM main.embeddings_queue WHERE " IS_TOPIC, &count, err);
+	c->out.queued = (uint64_t)count;
+	for (size_t i = 0; r == 0 && i < VS_COUNT(rest); i++)
+		r = run(c, rest[i], NULL, err);
+	return r;
+}
+
+int chroma_drop(struct chroma_edit *e, const char *id, struct chroma_carried *out,
+		struct vs_err *err)
+{
 	struct carrying c = { .e = e, .db = chroma_edit_db(e), .id = id };
 	int64_t count = 0, top = 0;
 	int r = ask(&c, "SELECT count(*) FROM main.collections WHERE id = ?1", &count, err);
@@ -147,16 +169,29 @@ int chroma_drop(struct chroma_edit *e, const char *id, struct chroma_carried *ou
 	if (r == 0)
 		r = find_top(&c, &top, err);
 	if (r == 0)
-		r = drop_records(&c, err);
-	if (r == 0)
-		r = run(&c, "DELETE FROM main.embeddings_queue WHERE " IS_TOPIC, &count, err);
-	c.out.queued = (uint64_t)count;
-	for (size_t i = 0; r == 0 && i < VS_COUNT(rest); i++)
-		r = run(&c, rest[i], NULL, err);
+		r = drop_rows(&c, err);
 	if (r == 0)
 		r = settle_positions(&c, top, err);
 	if (r == 0 && out)
 		*out = c.out;
+	return r;
+}
+
+/* What a collection that was removed has left behind, as no cascade ever fires: by its own id, and
+ * by those of the segments that come. */
+static int drop_leftovers(struct carrying *c, struct vs_err *err)
+{
+	static const char *const rest[] = {
+		"DELETE FROM main.max_seq_id WHERE segment_id IN " SEGMENTS_OF("carried"),
+		"DELETE FROM main.segment_metadata WHERE segment_id IN " SEGMENTS_OF("carried"),
+	};
+	int r = drop_rows(c, err);
+
+	if (r == 0)
+		r = drop_records(c, SEGMENTS_OF("carried"), err);
+	for (size_t i = 0; r == 0 && i < VS_COUNT(rest); i++)
+		r = run(c, rest[i], NULL, err);
+	c->out = (struct chroma_carried){ 0 };
 	return r;
 }
 
@@ -183,7 +218,7 @@ static int check_schema(struct carrying *c, struct vs_err *err)
 
 static int check_collection(struct carrying *c, bool has_databases, struct vs_err *err)
 {
-	int64_t there = 0, here = 0, named = 0, placed = 1;
+	int64_t there = 0, here = 0, named = 0, placed = 1, foreign = 0;
 	int r = ask(c, "SELECT count(*) FROM carried.collections WHERE id = ?1", &there, err);
 
 	if (r == 0)
@@ -204,8 +239,17 @@ static int check_collection(struct carrying *c, bool has_databases, struct vs_er
 			"carried.databases d ON d.id = f.database_id JOIN main.databases m ON m.name = "
 			"d.name AND m.tenant_id = d.tenant_id AND m.id <> d.id WHERE f.id = ?1)",
 			&placed, err);
+	if (r == 0)
+		r = ask(c,
+			"SELECT count(*) FROM main.segments WHERE collection <> ?1 AND id IN " SEGMENTS_OF(
+				"carried"),
+			&foreign, err);
 	if (r < 0)
 		return r;
+	if (foreign > 0)
+		return vs_fail(err, VS_EBUSY,
+			       "%s: a segment of %s belongs to another collection by now",
+			       CHROMA_DATABASE, c->id);
 	if (there == 0)
 		return vs_fail(err, VS_ENOENT, "no collection there has the id %s", c->id);
 	if (here > 0)
@@ -448,12 +492,12 @@ static int attach_once(struct carrying *c, const char *from, struct vs_err *err)
 	return chroma_edit_attach(c->e, from, "carried", err);
 }
 
-/* How high numbering was there, so that positions which were in order there are in order here. */
-static int find_old_top(struct carrying *c, int64_t *out, struct vs_err *err)
+/* How high numbering was, here or there, so that positions which were in order are. */
+static int find_old_top(struct carrying *c, int64_t here, int64_t *out, struct vs_err *err)
 {
 	int r = ask(c, "SELECT ifnull(max(seq_id), 0) FROM carried.embeddings_queue", out, err);
 
-	*out += c->out.shift;
+	*out = VS_MAX(here, *out + c->out.shift);
 	return r;
 }
 
@@ -462,7 +506,7 @@ int chroma_carry(struct chroma_edit *e, const char *from, const char *id,
 {
 	struct carrying c = { .e = e, .db = chroma_edit_db(e), .id = id };
 	bool has_databases = false, has_lists = false;
-	int64_t top = 0;
+	int64_t here = 0, top = 0;
 	int r = attach_once(&c, from, err);
 
 	if (r == 0)
@@ -474,13 +518,17 @@ int chroma_carry(struct chroma_edit *e, const char *from, const char *id,
 	if (r == 0)
 		r = check_collection(&c, has_databases, err);
 	if (r == 0)
+		r = find_top(&c, &here, err);
+	if (r == 0)
+		r = drop_leftovers(&c, err);
+	if (r == 0)
 		r = find_rows(&c, has_lists, err);
 	if (r == 0)
 		r = find_shift(&c, err);
 	if (r == 0)
 		r = copy_all(&c, has_databases, has_lists, err);
 	if (r == 0)
-		r = find_old_top(&c, &top, err);
+		r = find_old_top(&c, here, &top, err);
 	if (r == 0)
 		r = settle_positions(&c, top, err);
 	if (r == 0 && out)

@@ -30,7 +30,7 @@ must_check_ int chroma_drop(struct chroma_edit *e, const char *id, struct chroma
 /*
  * Bring the collection @id in from the database file @from, which lies where it may be opened for
  * writing and has nothing beside it. The same file for all calls with one edit. Its tenant and its
- * database come along where they are missing.
+ * database come along where they are missing; rows that it left behind here when it was removed go.
  *
  * VS_EBUSY: there is a collection of that id, or another of its name. VS_ENOENT: @from has none.
  * VS_ENOTSUP: another release made the tables of @from, or numbers of the queue that are taken cannot

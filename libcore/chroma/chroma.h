@@ -65,6 +65,7 @@ enum chroma_type chroma_type(const struct chroma_row *row, int column);
 int64_t chroma_int(const struct chroma_row *row, int column);
 double chroma_double(const struct chroma_row *row, int column);
 struct slice chroma_bytes(const struct chroma_row *row, int column);
+int chroma_columns(const struct chroma_row *row); /* how many it has */
 
 /*
  * A number of the queue. Releases before 1.0 wrote 8 bytes, big-endian, later ones an integer; a
@@ -264,6 +265,11 @@ must_check_ int chroma_sums_each(struct chroma_db *db, const char *segment, chro
 must_check_ int chroma_collection_sum(struct chroma_db *db, const struct chroma_catalog *catalog,
 				      const struct chroma_collection *c, uint64_t *records,
 				      struct digest *out, struct vs_err *err);
+
+/* A digest over what a collection is beside its records: its row and those of its segments, and the
+ * metadata of both. */
+must_check_ int chroma_settings_sum(struct chroma_db *db, const char *id, struct digest *out,
+				    struct vs_err *err);
 
 /* Tenant and name of the database with that id. *@tenant and *@name become owned; NULL where
  * nothing says so, as in stores that are older than databases. */

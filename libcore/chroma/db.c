@@ -59,6 +59,11 @@ struct slice chroma_bytes(const struct chroma_row *row, int column)
 	return slice_of(ptr ? ptr : "", ptr && len > 0 ? (size_t)len : 0);
 }
 
+int chroma_columns(const struct chroma_row *row)
+{
+	return sqlite3_column_count(stmt_of(row));
+}
+
 bool chroma_seq(const struct chroma_row *row, int column, int64_t *out)
 {
 	struct slice bytes;

@@ -6,8 +6,9 @@
  * may be others in a copy, are not in it. The vector is not either; the record's number in the queue
  * changes with every operation, one on the vector included, and stands beside the digest.
  *
- *	record: for each value in order of key: is it of a list {8}, key {8 length, bytes}, type
- *		{8}, value {8 length, bytes}; numbers as text of 17 digits at most
+ *	record: for each value in order of key: key {8 length, bytes}, column and type {8},
+ *		value {8 length, bytes}; numbers as text of 17 digits at most;
+ *		-1 {8} behind a document of which the full-text index has another copy
  *	collection: for each record in byte order of the ids: id {8 length, bytes}, number {8},
  *		digest {32}
  */
@@ -177,6 +178,9 @@ static int on_row(void *ctx, const struct chroma_row *row, struct vs_err *err)
 	}
 	if (chroma_type(row, 2) != CHROMA_NULL)
 		add_value(s->ctx, row, 2);
+	/* A document that searching does not find is another one to a client. */
+	if (chroma_type(row, 7) != CHROMA_NULL && chroma_int(row, 7) == 0)
+		digest_ctx_add_u64(s->ctx, UINT64_MAX);
 	return 0;
 }
 
@@ -186,12 +190,14 @@ int chroma_sums_each(struct chroma_db *db, const char *segment, chroma_sum_fn *f
 	/* The newest shape first: truth values came with 0.4.4. */
 	static const char *const shapes[] = {
 		"SELECT e.embedding_id, e.seq_id, m.key, m.string_value, m.int_value, "
-		"m.float_value, m.bool_value FROM embeddings e "
-		"LEFT JOIN embedding_metadata m ON m.id = e.id "
+		"m.float_value, m.bool_value, CASE m.key WHEN 'chroma:document' THEN f.c0 IS m.string_value END "
+		"FROM embeddings e LEFT JOIN embedding_metadata m ON m.id = e.id "
+		"LEFT JOIN embedding_fulltext_search_content f ON f.id = e.id "
 		"WHERE e.segment_id = ? ORDER BY e.embedding_id, m.key",
 		"SELECT e.embedding_id, e.seq_id, m.key, m.string_value, m.int_value, "
-		"m.float_value, NULL FROM embeddings e "
-		"LEFT JOIN embedding_metadata m ON m.id = e.id "
+		"m.float_value, NULL, CASE m.key WHEN 'chroma:document' THEN f.c0 IS m.string_value END "
+		"FROM embeddings e LEFT JOIN embedding_metadata m ON m.id = e.id "
+		"LEFT JOIN embedding_fulltext_search_content f ON f.id = e.id "
 		"WHERE e.segment_id = ? ORDER BY e.embedding_id, m.key",
 	};
 	cleanup_(summing_fini) struct summing s = { .fn = fn, .fn_ctx = ctx };
@@ -238,5 +244,50 @@ int chroma_collection_sum(struct chroma_db *db, const struct chroma_catalog *cat
 		r = chroma_sums_each(db, catalog->segments[c->metadata].id, add_sum, &w, err);
 	digest_ctx_final(ctx, out);
 	*records = w.count;
+	return r;
+}
+
+/* ---- settings ---- */
+
+static int add_columns(void *ctx, const struct chroma_row *row, struct vs_err *err)
+{
+	struct digest_ctx *digest = ctx;
+
+	(void)err;
+	for (int i = 0; i < chroma_columns(row); i++) {
+		enum chroma_type type = chroma_type(row, i);
+
+		digest_ctx_add_u64(digest, (uint64_t)type);
+		if (type == CHROMA_FLOAT) {
+			char text[40];
+
+			snprintf(text, sizeof(text), "%.17g", chroma_double(row, i));
+			add_slice(digest, slice_str(text));
+		} else if (type != CHROMA_NULL) {
+			add_slice(digest, chroma_bytes(row, i));
+		}
+	}
+	return 0;
+}
+
+int chroma_settings_sum(struct chroma_db *db, const char *id, struct digest *out,
+			struct vs_err *err)
+{
+	static const char *const tables[] = {
+		"SELECT * FROM collections WHERE id = ?",
+		"SELECT * FROM collection_metadata WHERE collection_id = ? ORDER BY key",
+		"SELECT * FROM segments WHERE collection = ? ORDER BY id",
+		"SELECT * FROM segment_metadata WHERE segment_id IN (SELECT id FROM segments WHERE "
+		"collection = ?) ORDER BY segment_id, key",
+	};
+	cleanup_(digest_ctx_freep) struct digest_ctx *ctx = digest_ctx_new();
+	int r = 0;
+
+	digest_ctx_reset(ctx);
+	for (size_t i = 0; r == 0 && i < VS_COUNT(tables); i++) {
+		digest_ctx_add_u64(ctx, i);
+		r = chroma_query(db, tables[i], id, add_columns, ctx, err);
+	}
+	digest_ctx_final(ctx, out);
 	return r;
 }

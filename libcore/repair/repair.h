@@ -388,9 +388,12 @@ struct rollback_request {
 	int64_t at_ns; /* none that was written later; 0: all */
 	bool rehash;   /* believe no size, time and inode */
 	unsigned jobs;
+	/* Of a Chroma store: where the snapshot's database is, unpacked for us alone. Collections
+	 * are named by their ids then, and there are no batches and times. */
+	int database_dirfd;
 };
 
-/* What becomes of one collection, in files. */
+/* What becomes of one collection, in files; of a Chroma store in records. */
 struct rollback_change {
 	char *directory;
 	struct slice name; /* ptr owned; NULL where the snapshot does not know */
@@ -411,6 +414,11 @@ void rollback_changes_free(struct rollback_change *changes, size_t count);
 must_check_ int plan_rollback(struct plan *plan, const struct rollback_request *req,
 			      struct rollback_change **changes, size_t *count,
 			      struct vs_err *err);
+
+/* For the edit() of the plan's source: exchange the rows of the collection that @a names. Fails with
+ * VS_EFORMAT rather than change a row of another. */
+must_check_ int rollback_edit_chroma(const struct rollback_request *req, const struct action *a,
+				     struct chroma_edit *e, struct vs_err *err);
 
 /* Are the chosen collections byte for byte what the snapshot has? VS_EFORMAT names the first file
  * that is not. */

@@ -6,7 +6,7 @@
  * the quarantine above all, is not part of a collection and stays as it is.
  */
 
-#include "repair/repair.h"
+#include "repair/rollback-chroma.h"
 
 #include <fcntl.h>
 
@@ -170,6 +170,8 @@ int plan_rollback(struct plan *plan, const struct rollback_request *req,
 	struct rollback rb = { .plan = plan, .req = req };
 	int r;
 
+	if (req->store->kind == STORE_CHROMA)
+		return plan_rollback_chroma(plan, req, changes, count, err);
 	r = snap_compare(req->m, req->store, req->rehash, req->jobs, on_change, &rb, err);
 	if (r == 0) {
 		remove_directories(&rb);
@@ -228,6 +230,8 @@ int rollback_prove(const struct rollback_request *req, struct vs_err *err)
 	struct proof proof = { .req = req };
 	int r;
 
+	if (req->store->kind == STORE_CHROMA)
+		return rollback_prove_chroma(req, err);
 	r = snap_compare(req->m, req->store, true, req->jobs, on_difference, &proof, err);
 	if (r == 0 && proof.wanted != proof.there)
 		return vs_fail(err, VS_EFORMAT,

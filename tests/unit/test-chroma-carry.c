@@ -349,6 +349,12 @@ Test(chroma_carry, refusals)
 	     "UPDATE collections SET name = 'docs' WHERE id = (SELECT max(id) FROM collections)");
 	cr_assert_eq(chroma_carry(e, s.original, id, NULL, &err), VS_EBUSY);
 	cr_assert_not_null(strstr(err.text, "has the name"));
+	exec(e,
+	     "UPDATE collections SET name = 'other' WHERE name = 'docs'; INSERT INTO segments SELECT "
+	     "id, type, scope, (SELECT id FROM collections LIMIT 1) FROM carried.segments WHERE "
+	     "collection = (SELECT id FROM carried.collections WHERE name = 'docs')");
+	cr_assert_eq(chroma_carry(e, s.original, id, NULL, &err), VS_EBUSY);
+	cr_assert_not_null(strstr(err.text, "belongs to another"));
 	exec(e, "DELETE FROM migrations WHERE dir = 'metadb' AND version = 6");
 	cr_assert_eq(chroma_carry(e, s.original, id, NULL, &err), VS_ENOTSUP);
 	cr_assert_not_null(strstr(err.text, "different releases"));

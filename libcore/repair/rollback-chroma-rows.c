@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Records of a collection in two databases, side by side in byte order of their ids. */
+
+#include "repair/rollback-chroma.h"
+
+void chroma_side_fini(struct chroma_side *side)
+{
+	chroma_catalog_fini(&side->catalog);
+	chroma_db_closep(&side->db);
+}
+
+int chroma_side_open(struct chroma_side *side, int dirfd, struct vs_err *err)
+{
+	int r = chroma_db_open(&side->db, dirfd, NULL, err);
+
+	if (r == 0)
+		r = chroma_catalog_load(&side->catalog, side->db, err);
+	side->is_there = r == 0;
+	if (r != VS_EFORMAT && r != VS_ENOTSUP && r != VS_ENOENT)
+		return r;
+	snprintf(side->why, sizeof(side->why), "%s", err->text);
+	*err = (struct vs_err){ 0 };
+	return 0;
+}
+
+const struct chroma_collection *chroma_side_find(const struct chroma_side *side, const char *id)
+{
+	return side->is_there ? chroma_catalog_find(&side->catalog, slice_str(id)) : NULL;
+}
+
+/* ---- the records of one side ---- */
+
+struct sum_list {
+	struct chroma_sum *sums; /* ids are owned */
+	size_t count, cap;
+};
+
+static void sum_list_fini(struct sum_list *l)
+{
+	for (size_t i = 0; i < l->count; i++)
+		vs_free_const(l->sums[i].id.ptr);
+	free(l->sums);
+}
+
+static int keep_sum(void *ctx, const struct chroma_sum *sum, struct vs_err *err)
+{
+	struct sum_list *l = ctx;
+
+	(void)err;
+	l->sums = vs_grow(l->sums, &l->cap, l->count + 1, sizeof(*l->sums));
+	l->sums[l->count] = *sum;
+	l->sums[l->count++].id = slice_of(vs_strndup(sum->id), sum->id.len);
+	return 0;
+}
+
+static int load(struct sum_list *l, const struct chroma_side *side,
+		const struct chroma_collection *c, struct vs_err *err)
+{
+	if (!c || c->metadata == SIZE_MAX)
+		return 0;
+	return chroma_sums_each(side->db, side->catalog.segments[c->metadata].id, keep_sum, l, err);
+}
+
+/* ---- side by side ---- */
+
+/* An operation that left everything as it was, as one on the vector alone does, shows in the number
+ * of the queue. */
+static void compare_one(const struct chroma_sum *then, const struct chroma_sum *now,
+			struct row_changes *out)
+{
+	bool is_same = memcmp(&then->digest, &now->digest, sizeof(then->digest)) == 0;
+	int64_t shift = now->seq_id - then->seq_id;
+
+	if (out->kept + out->changed == 0)
+		out->shift = shift;
+	else if (shift != out->shift)
+		out->is_shifted_evenly = false;
+	if (is_same && then->has_seq == now->has_seq && shift == 0)
+		out->kept++;
+	else
+		out->changed++;
+}
+
+static void merge(const struct sum_list *then, const struct sum_list *now, struct row_changes *out)
+{
+	size_t i = 0, k = 0;
+
+	out->is_shifted_evenly = true;
+	while (i < then->count || k < now->count) {
+		int order = i == then->count  ? 1
+			    : k == now->count ? -1
+					      : slice_cmp(then->sums[i].id, now->sums[k].id);
+
+		if (order == 0)
+			compare_one(&then->sums[i], &now->sums[k], out);
+		out->removed += order < 0;
+		out->added += order > 0;
+		i += order <= 0;
+		k += order >= 0;
+	}
+}
+
+int chroma_rows_compare(const struct chroma_side *then, const struct chroma_side *now,
+			const char *id, struct row_changes *out, struct vs_err *err)
+{
+	const struct chroma_collection *was = chroma_side_find(then, id);
+	const struct chroma_collection *is = chroma_side_find(now, id);
+	cleanup_(sum_list_fini) struct sum_list old = { 0 };
+	cleanup_(sum_list_fini) struct sum_list new = { 0 };
+	struct digest a = { { 0 } }, b = { { 0 } };
+	int r;
+
+	*out = (struct row_changes){ 0 };
+	r = load(&old, then, was, err);
+	if (r == 0)
+		r = load(&new, now, is, err);
+	if (r == 0 && was)
+		r = chroma_settings_sum(then->db, id, &a, err);
+	if (r == 0 && is)
+		r = chroma_settings_sum(now->db, id, &b, err);
+	if (r < 0)
+		return r;
+	merge(&old, &new, out);
+	out->has_other_settings = !was != !is || memcmp(&a, &b, sizeof(a)) != 0;
+	return 0;
+}
