@@ -58,6 +58,7 @@ BEGIN {
 	layer("audit", "util file")
 	layer("check", formats " store")
 	layer("lookup", formats " store")
+	layer("search", formats " store")
 	layer("snap", formats " store journal audit")
 	layer("repair", formats " store journal audit check lookup snap")
 
