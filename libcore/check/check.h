@@ -42,6 +42,10 @@ enum remedy {
 	REMEDY_FIX_MODE,
 	REMEDY_BY_HAND, /* there is more than one answer: a person decides */
 	REMEDY_REBUILD_INDEX, /* of a Chroma segment, from the best copy of each vector */
+	REMEDY_CORRECT_DATABASE, /* rows of a Chroma database, from what the rest of the store proves */
+	REMEDY_ORPHANS_ASIDE,    /* rows that belong to nothing, to quarantine */
+	REMEDY_ROWS_ASIDE,       /* rows that cannot be used, to quarantine */
+	REMEDY_REBUILD_FULLTEXT, /* from the documents */
 };
 
 enum problem {
@@ -169,6 +173,9 @@ struct check_request {
 	const unsigned char *key;     /* of an encrypted export file; NULL or 32 bytes */
 	struct vs_progress *progress; /* kept up to date when not NULL */
 	const char *scratch; /* for a private copy of a Chroma database; NULL: /tmp */
+	/* A directory whose Chroma database is taken for that of the store: a copy that was changed
+	 * and is to be put in its place. NULL: the store's own. */
+	const char *database;
 	const char *against;          /* an export file to compare the store with; NULL for none */
 };
 

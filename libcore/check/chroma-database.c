@@ -93,16 +93,27 @@ static int check_fts(struct chroma_run *run, struct vs_err *err)
 {
 	struct finding f = { .code = PROB_CHROMA_FTS_DAMAGED,
 			     .path = CHROMA_DATABASE "#embedding_fulltext_search" };
+	int64_t count = 0;
 	int r = chroma_db_check_fts(run->db, err);
 
+	/* Before 0.4.6 there was another table. One that is there and cannot be asked has lost what
+	 * it consists of. */
+	if (r == VS_ENOTSUP) {
+		struct vs_err ignored = { 0 };
+
+		if (chroma_query_int(run->db,
+				     "SELECT count(*) FROM sqlite_master WHERE name = "
+				     "'embedding_fulltext_search'",
+				     NULL, &count, &ignored) < 0 ||
+		    count == 0)
+			return 0;
+		r = 1;
+	}
 	if (r == 1) {
 		f.detail = err->text;
 		chroma_report(run, &f, NULL);
 		return 0;
 	}
-	/* Before 0.4.6 there was another table. */
-	if (r == VS_ENOTSUP)
-		return 0;
 	if (r == VS_EIO || r == VS_ENOMEM || r == VS_ELIMIT) {
 		gaps_add(&run->gaps, f.path, "the full-text index", err->text, false);
 		return 0;

@@ -4,6 +4,8 @@
 
 #include "check/chroma-run.h"
 
+#include <fcntl.h>
+
 /* A server that writes all the time is not waited for. */
 #define TRIES 3
 
@@ -18,6 +20,7 @@ static void run_fini(struct chroma_run *run)
 	free(run->is_wrong);
 	chroma_catalog_fini(&run->catalog);
 	chroma_db_closep(&run->db);
+	file_closep(&run->dirfd);
 	report_fini(&run->report);
 	gaps_fini(&run->gaps);
 }
@@ -58,8 +61,13 @@ int chroma_settle(struct chroma_run *run, int r, const char *what, struct vs_err
 static int open_database(struct chroma_run *run, struct vs_err *err)
 {
 	struct finding f = { .code = PROB_CHROMA_DATABASE_MISSING };
-	int r = chroma_db_open(&run->db, run->store->dirfd, run->req->scratch, err);
+	int r = 0;
 
+	if (run->req->database)
+		r = file_open_dir(AT_FDCWD, run->req->database, FILE_NO_FOLLOW, &run->dirfd, err);
+	if (r == 0)
+		r = chroma_db_open(&run->db, run->dirfd >= 0 ? run->dirfd : run->store->dirfd,
+				   run->req->scratch, err);
 	if (r == VS_EFORMAT) {
 		f.code = PROB_CHROMA_DATABASE_FOREIGN;
 		f.detail = err->text;
@@ -147,7 +155,9 @@ int chroma_run_store(const struct store *store, const struct check_request *req,
 	int r = 1;
 
 	for (unsigned i = 0; r > 0 && i < TRIES; i++) {
-		cleanup_(run_fini) struct chroma_run run = { .store = store, .req = req };
+		cleanup_(run_fini) struct chroma_run run = { .store = store,
+							     .req = req,
+							     .dirfd = -1 };
 
 		run.report.max = req->max_findings;
 		r = try_once(&run, sink, out, i + 1 == TRIES, err);

@@ -26,6 +26,7 @@ struct chroma_run {
 	const struct check_request *req;
 	struct report report;
 	struct gaps gaps;
+	int dirfd; /* of the database, where it is another than the store's; else -1 */
 	struct chroma_db *db;
 	struct chroma_catalog catalog;
 	struct chroma_log *logs; /* one for each collection of the catalog */
