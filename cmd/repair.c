@@ -68,8 +68,20 @@ static int load_plan(struct change *c, const char *path, struct vs_err *err)
 	return 0;
 }
 
-static int make_plan(struct change *c, const char *const *only, struct vs_err *err)
+/* The copy of a dry run is not where another run would sweep it away. */
+static const char *scratch_of(const struct change *c)
 {
+	const char *tmp = getenv("TMPDIR");
+
+	if (!c->opts->dry_run)
+		return session_state_path(c->session);
+	return tmp && tmp[0] != '\0' ? tmp : "/tmp";
+}
+
+static int make_plan(struct change *c, const char *const *only, struct indexes *indexes,
+		     struct vs_err *err)
+{
+	cleanup_(pool_freep) struct pool *pool = pool_new(app_jobs(c->app));
 	struct name_finder finder = { .change = c };
 	struct fixes_request req = {
 		.only = only[0] ? only : NULL,
@@ -77,9 +89,29 @@ static int make_plan(struct change *c, const char *const *only, struct vs_err *e
 		.time_ns = clock_now_ns(c->app->clock),
 		.find_name = names_find_one,
 		.find_name_ctx = &finder,
+		.scratch = scratch_of(c),
+		.pool = pool,
+		.indexes = indexes,
 	};
 
 	return plan_fixes(&c->plan, c->store, &c->check, &req, err);
+}
+
+/* A file has to stand by itself: what the source would give goes into the plan. */
+static int take_contents(struct plan *plan, struct vs_err *err)
+{
+	for (size_t i = 0; i < plan->count; i++) {
+		struct action *a = &plan->actions[i];
+		int r;
+
+		if (!a->is_sourced)
+			continue;
+		r = plan->source->content(plan->source->ctx, a, &a->content, err);
+		if (r < 0)
+			return r;
+		a->is_sourced = false;
+	}
+	return 0;
 }
 
 static int save_plan(struct change *c, const char *path, struct vs_err *err)
@@ -93,6 +125,9 @@ static int save_plan(struct change *c, const char *path, struct vs_err *err)
 	/* A file is replaced by its name in its own directory. */
 	if (slash)
 		dir = vs_strndup(slice_of(path, (size_t)(slash - path) + 1));
+	r = take_contents(&c->plan, err);
+	if (r < 0)
+		return r;
 	plan_format(&c->plan, session_store_path(c->session), &text);
 	r = file_open_dir(AT_FDCWD, dir ? dir : ".", FILE_FOLLOW, &dirfd, err);
 	if (r == 0)
@@ -103,7 +138,10 @@ static int save_plan(struct change *c, const char *path, struct vs_err *err)
 static int run(struct app *app, const void *opts_, char *const *operands)
 {
 	const struct repair_opts *opts = opts_;
-	cleanup_(change_fini) struct change c = { .corrects = true, .prove = opts->prove };
+	cleanup_(indexes_fini) struct indexes indexes = { 0 };
+	cleanup_(change_fini) struct change c = { .corrects = true,
+						  .takes_chroma = true,
+						  .prove = opts->prove };
 	cleanup_(vs_freep) char *codes = opts->only ? vs_strdup(opts->only) : NULL;
 	struct change_opts change = opts->change;
 	const char *only[128] = { NULL };
@@ -120,7 +158,8 @@ static int run(struct app *app, const void *opts_, char *const *operands)
 	status = change_open(&c, app, &change, operands[0]);
 	if (status >= 0)
 		return status;
-	if ((opts->apply ? load_plan(&c, opts->apply, &err) : make_plan(&c, only, &err)) < 0)
+	if ((opts->apply ? load_plan(&c, opts->apply, &err) : make_plan(&c, only, &indexes, &err)) <
+	    0)
 		return app_error(app, &err);
 	if (opts->plan && save_plan(&c, opts->plan, &err) < 0)
 		return app_error(app, &err);
@@ -142,7 +181,8 @@ const struct command cmd_repair = {
 	.summary = "repair everything that has one safe answer",
 	.details =
 		"Lost metadata are written anew where the collection's name can be proven, damaged documents go into "
-		"quarantine with what could be salvaged of them, misnamed files get their names back. What has more than "
+		"quarantine with what could be salvaged of them, misnamed files get their names back. Of a Chroma store "
+		"the full-text index, positions, rows of nobody and index directories are put right. What has more than "
 		"one answer is left alone and listed. The result is verified; if it is no better, everything is taken "
 		"back. vsctl undo takes a repair back later.",
 	.examples = examples,

@@ -7,6 +7,7 @@
  */
 
 #include "chromem/chromem.h"
+#include "repair/chroma-private.h"
 #include "repair/repair-private.h"
 
 #include <fcntl.h>
@@ -417,6 +418,10 @@ static int plan_one(struct plan *plan, const struct store *store, struct fault_l
 	case REMEDY_QUARANTINE_COLLECTION:
 	case REMEDY_BY_HAND:
 	case REMEDY_REBUILD_INDEX:
+	case REMEDY_CORRECT_DATABASE:
+	case REMEDY_ORPHANS_ASIDE:
+	case REMEDY_ROWS_ASIDE:
+	case REMEDY_REBUILD_FULLTEXT:
 		break;
 	}
 	return 0;
@@ -476,6 +481,8 @@ int plan_fixes(struct plan *plan, const struct store *store, const struct check_
 	struct check_request whole = *check;
 	int r;
 
+	if (store->kind == STORE_CHROMA)
+		return plan_chroma_fixes(plan, store, check, req, err);
 	whole.level = VS_MAX(check->level, CHECK_FULL);
 	whole.max_findings = 0;
 	r = check_store(store, &whole, &sink, &sum, err);

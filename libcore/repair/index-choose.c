@@ -133,22 +133,30 @@ static bool is_usable(const struct chooser *c, struct slice vector)
 	return true;
 }
 
-/* Does the index have, for this element, what a client sent? */
-static bool is_vector_of(const struct chooser *c, uint32_t element, struct slice vector)
+bool index_has_vector(const struct index_facts *facts, const struct old_index *old,
+		      uint32_t element, struct slice vector, float *scratch)
 {
-	const struct hnsw_params *p = &c->facts->params;
-	const float *stored = hnsw_vector(&c->old->index, element);
-	float *sent = c->scratch;
-	float *unit = c->scratch + p->dim;
+	const struct hnsw_params *p = &facts->params;
+	const float *stored = hnsw_vector(&old->index, element);
+	float *sent = scratch;
+	float *unit = scratch + p->dim;
 
+	if (vector.len != (size_t)4 * p->dim)
+		return false;
 	if (p->space != HNSW_COSINE)
-		return memcmp(stored, vector.ptr, (size_t)4 * p->dim) == 0;
-	memcpy(sent, vector.ptr, (size_t)4 * p->dim);
+		return memcmp(stored, vector.ptr, vector.len) == 0;
+	memcpy(sent, vector.ptr, vector.len);
 	hnsw_normalize(sent, p->dim, unit);
 	for (uint32_t i = 0; i < p->dim; i++)
 		if (!(fabsf(stored[i] - unit[i]) <= 1e-5f))
 			return false;
 	return true;
+}
+
+/* Does the index have, for this element, what a client sent? */
+static bool is_vector_of(const struct chooser *c, uint32_t element, struct slice vector)
+{
+	return index_has_vector(c->facts, c->old, element, vector, c->scratch);
 }
 
 /* The same, with the length that went with it. */

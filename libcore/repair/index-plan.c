@@ -9,18 +9,22 @@
 #include "chroma/chroma.h"
 #include "repair/repair-private.h"
 
+#include <fcntl.h>
+
+static void job_fini(struct index_job *job)
+{
+	free(job->collection);
+	vs_free_const(job->name.ptr);
+	free(job->segment);
+	free(job->target);
+	index_summary_fini(&job->summary);
+	index_image_freep(&job->image);
+}
+
 void indexes_fini(struct indexes *indexes)
 {
-	for (size_t i = 0; i < indexes->count; i++) {
-		struct index_job *job = &indexes->row[i];
-
-		free(job->collection);
-		vs_free_const(job->name.ptr);
-		free(job->segment);
-		free(job->target);
-		index_summary_fini(&job->summary);
-		index_image_freep(&job->image);
-	}
+	for (size_t i = 0; i < indexes->count; i++)
+		job_fini(&indexes->row[i]);
 	free(indexes->row);
 	*indexes = (struct indexes){ 0 };
 }
@@ -33,6 +37,7 @@ struct rows {
 };
 
 struct database {
+	int dirfd; /* where it is another than the store's; else -1 */
 	struct chroma_db *db;
 	struct chroma_catalog catalog;
 	struct rows records, log;
@@ -56,6 +61,7 @@ static void database_fini(struct database *d)
 	free(d->foreign);
 	chroma_catalog_fini(&d->catalog);
 	chroma_db_closep(&d->db);
+	file_closep(&d->dirfd);
 }
 
 static struct slice copy(struct slice from)
@@ -109,10 +115,13 @@ static int on_log(void *ctx, const struct chroma_row *row, struct vs_err *err)
 	return 0;
 }
 
-static int load(struct database *d, const struct store *store, struct vs_err *err)
+static int load(struct database *d, const struct store *store, const char *other,
+		struct vs_err *err)
 {
-	int r = chroma_db_open(&d->db, store->dirfd, NULL, err);
+	int r = other ? file_open_dir(AT_FDCWD, other, FILE_NO_FOLLOW, &d->dirfd, err) : 0;
 
+	if (r == 0)
+		r = chroma_db_open(&d->db, d->dirfd >= 0 ? d->dirfd : store->dirfd, NULL, err);
 	return r < 0 ? r : chroma_catalog_load(&d->catalog, d->db, err);
 }
 
@@ -249,22 +258,6 @@ static void describe(const struct index_summary *s, struct buf *out)
 		buf_printf(out, "; %" PRIu64 " have no copy anywhere", s->lost);
 }
 
-static int plan_home(struct plan *plan, const struct store *store, struct vs_err *err)
-{
-	struct file_info info;
-	int r;
-
-	if (plan_has(plan, STEP_MKDIR, QUARANTINE_DIR))
-		return 0;
-	r = file_stat_at(store->dirfd, QUARANTINE_DIR, FILE_NO_FOLLOW, &info, err);
-	if (r == 0 && info.type != FILE_DIRECTORY)
-		return vs_fail(err, VS_EUSAGE, QUARANTINE_DIR " in the store is not a directory");
-	if (r != VS_ENOENT)
-		return r;
-	plan_add(plan, STEP_MKDIR, "make-directory", QUARANTINE_DIR, NULL)->mode = 0700;
-	return 0;
-}
-
 /* Which files stay: those that would be written as they are. */
 static int find_same(const struct store *store, struct index_job *job, struct vs_err *err)
 {
@@ -289,7 +282,7 @@ static int find_same(const struct store *store, struct index_job *job, struct vs
 static int plan_old(struct plan *plan, const struct store *store, const struct index_job *job,
 		    struct vs_err *err)
 {
-	int r = plan_home(plan, store, err);
+	int r = quarantine_plan_home(plan, store, err);
 
 	if (r < 0)
 		return r;
@@ -376,29 +369,17 @@ static char *target_of(const struct indexes *indexes, const char *segment)
 	return buf_take_str(&out);
 }
 
-int plan_index(struct plan *plan, const struct store *store, const char *collection,
-	       struct pool *pool, struct indexes *indexes, struct vs_err *err)
+static int plan_job(struct plan *plan, const struct store *store, struct database *d,
+		    const struct chroma_collection *c, struct pool *pool, struct indexes *indexes,
+		    struct index_job *job, struct vs_err *err)
 {
-	cleanup_(database_fini) struct database d = { 0 };
-	const struct chroma_collection *c = NULL;
-	struct index_job *job;
-	int r = load(&d, store, err);
+	int r;
 
-	if (r == 0)
-		r = find_collection(&d.catalog, collection, &c, err);
-	if (r < 0)
-		return r;
-	indexes->row =
-		vs_grow(indexes->row, &indexes->cap, indexes->count + 1, sizeof(*indexes->row));
-	job = &indexes->row[indexes->count++];
-	*job = (struct index_job){ .collection = vs_strdup(c->id),
-				   .name = copy(c->name),
-				   .segment = vs_strdup(d.catalog.segments[c->vector].id) };
 	if (job->segment[0] == '.' || job->segment[0] == '\0' || strchr(job->segment, '/'))
 		return vs_fail(err, VS_EUSAGE, "%.200s: the segment's id is no name of a directory",
-			       collection);
+			       job->collection);
 	job->target = target_of(indexes, job->segment);
-	r = make_image(&d, store, c, pool, job, err);
+	r = make_image(d, store, c, pool, job, err);
 	if (r == 0)
 		r = find_same(store, job, err);
 	if (r < 0)
@@ -406,4 +387,30 @@ int plan_index(struct plan *plan, const struct store *store, const char *collect
 	indexes->source = (struct plan_source){ .ctx = indexes, .content = content };
 	plan->source = &indexes->source;
 	return plan_steps(plan, store, indexes, job, err);
+}
+
+int plan_index(struct plan *plan, const struct store *store, const char *collection,
+	       struct pool *pool, struct indexes *indexes, struct vs_err *err)
+{
+	cleanup_(database_fini) struct database d = { .dirfd = -1 };
+	const struct chroma_collection *c = NULL;
+	struct index_job job = { 0 };
+	int r = load(&d, store, indexes->database, err);
+
+	if (r == 0)
+		r = find_collection(&d.catalog, collection, &c, err);
+	if (r < 0)
+		return r;
+	job.collection = vs_strdup(c->id);
+	job.name = copy(c->name);
+	job.segment = vs_strdup(d.catalog.segments[c->vector].id);
+	r = plan_job(plan, store, &d, c, pool, indexes, &job, err);
+	if (r < 0) {
+		job_fini(&job);
+		return r;
+	}
+	indexes->row =
+		vs_grow(indexes->row, &indexes->cap, indexes->count + 1, sizeof(*indexes->row));
+	indexes->row[indexes->count++] = job;
+	return 0;
 }

@@ -42,6 +42,10 @@ must_check_ bool old_element(const struct old_index *old, uint64_t label, uint32
 /* Can the vector be given back as it was sent? In a cosine index that needs its length. */
 bool has_norm(const struct index_facts *facts, const struct old_index *old, uint32_t element);
 
+/* Is what the index has for this element what a client sent? @scratch has room for two vectors. */
+bool index_has_vector(const struct index_facts *facts, const struct old_index *old,
+		      uint32_t element, struct slice vector, float *scratch);
+
 void summary_add_lost(struct index_summary *s, struct slice id);
 
 /* ---- choosing (index-choose.c) ---- */

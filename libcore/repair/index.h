@@ -109,6 +109,9 @@ struct indexes {
 	struct index_job *row;
 	size_t count, cap;
 	int64_t time_ns; /* the caller's to set */
+	/* A directory with the database as it will be, where the plan changes that too; borrowed for
+	 * the call of plan_index(). NULL: the store's own. */
+	const char *database;
 	struct plan_source source;
 };
 void indexes_fini(struct indexes *indexes);

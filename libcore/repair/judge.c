@@ -2,6 +2,7 @@
 
 /* Is a store better after a plan than before? Measured by what the plan set out to mend. */
 
+#include "chroma/chroma.h"
 #include "repair/repair-private.h"
 
 void error_list_fini(struct error_list *l)
@@ -79,13 +80,44 @@ static bool was_hidden(const struct error_list *before, const char *path)
 	return false;
 }
 
+/* The plan has said that it leaves this. */
+static bool was_announced(const struct plan *plan, const struct found *f)
+{
+	for (size_t i = 0; i < plan->leftover_count; i++) {
+		if (strcmp(plan->leftovers[i].code, problem_row(f->code)->code) == 0 &&
+		    strcmp(plan->leftovers[i].path, f->path) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Is there an error of this kind in the database that the plan did not say it would leave? */
+static bool database_has(const struct plan *plan, const struct error_list *l, enum problem code)
+{
+	static const char database[] = CHROMA_DATABASE;
+
+	for (size_t i = 0; i < l->count; i++) {
+		if (l->items[i].code == code && !was_announced(plan, &l->items[i]) &&
+		    strncmp(l->items[i].path, database, strlen(database)) == 0)
+			return true;
+	}
+	return false;
+}
+
+static bool is_still_there(const struct plan *plan, const struct action *a,
+			   const struct error_list *after, enum problem code)
+{
+	return a->is_database ? database_has(plan, after, code) : list_has(after, code, a->path);
+}
+
 int judge_result(const struct plan *plan, const struct error_list *before,
 		 const struct error_list *after, const char *except, struct vs_err *err)
 {
 	for (size_t i = 0; i < after->count; i++) {
 		if (is_in(after->items[i].path, except) || was_hidden(before, after->items[i].path))
 			continue;
-		if (!list_has(before, after->items[i].code, after->items[i].path))
+		if (!list_has(before, after->items[i].code, after->items[i].path) &&
+		    !was_announced(plan, &after->items[i]))
 			return vs_fail(err, VS_EFORMAT,
 				       "%s: %s was not there before, so everything was taken back",
 				       after->items[i].path,
@@ -96,7 +128,7 @@ int judge_result(const struct plan *plan, const struct error_list *before,
 		enum problem code;
 
 		if (a->reason && a->detail && problem_find(a->reason, &code) &&
-		    list_has(after, code, a->path) && !is_in(a->path, except))
+		    is_still_there(plan, a, after, code) && !is_in(a->path, except))
 			return vs_fail(err, VS_EFORMAT,
 				       "%s: still has %s, so everything was taken back", a->path,
 				       a->reason);

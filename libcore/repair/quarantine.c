@@ -18,8 +18,9 @@
 #include <fcntl.h>
 
 /* A name for the item that is free in the store and in the plan. */
-static int choose_item(const struct plan *plan, const struct store *store, const char *collection,
-		       int64_t time_ns, char *out, size_t size, struct vs_err *err)
+int quarantine_choose_item(const struct plan *plan, const struct store *store,
+			   const char *collection, int64_t time_ns, char *out, size_t size,
+			   struct vs_err *err)
 {
 	char when[32];
 
@@ -46,7 +47,7 @@ static int choose_item(const struct plan *plan, const struct store *store, const
 }
 
 /* The directory `.quarantine` itself, once a plan. */
-static int plan_home(struct plan *plan, const struct store *store, struct vs_err *err)
+int quarantine_plan_home(struct plan *plan, const struct store *store, struct vs_err *err)
 {
 	struct file_info info;
 	int r;
@@ -308,9 +309,10 @@ int plan_quarantine(struct plan *plan, const struct store *store,
 	    strlen(req->collection) > 200)
 		return vs_fail(err, VS_EUSAGE, "%s: not a collection of the store",
 			       req->collection);
-	r = choose_item(plan, store, req->collection, req->time_ns, item, sizeof(item), err);
+	r = quarantine_choose_item(plan, store, req->collection, req->time_ns, item, sizeof(item),
+				   err);
 	if (r == 0)
-		r = plan_home(plan, store, err);
+		r = quarantine_plan_home(plan, store, err);
 	if (r < 0)
 		return r;
 	begin_sidecar(&s, item, req, req->name);

@@ -101,6 +101,17 @@ must_check_ int names_gather_written(struct lookup *l, const struct store *store
 				     const struct name_target *targets, size_t count,
 				     struct vs_err *err);
 
+/* ---- items of the quarantine (quarantine.c) ---- */
+
+/* A name for an item of @collection that is free in the store and in the plan, as ".quarantine/...". */
+must_check_ int quarantine_choose_item(const struct plan *plan, const struct store *store,
+				       const char *collection, int64_t time_ns, char *out,
+				       size_t size, struct vs_err *err);
+
+/* The directory `.quarantine` itself, once a plan. */
+must_check_ int quarantine_plan_home(struct plan *plan, const struct store *store,
+				     struct vs_err *err);
+
 /* ---- what goes with an item of the quarantine (release.c) ---- */
 
 void plan_sidecar_removal(struct plan *plan, const struct quarantine_item *item);

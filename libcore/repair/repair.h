@@ -306,6 +306,7 @@ must_check_ int plan_purge(struct plan *plan, const struct store *store,
 
 /* fixes.c: everything among @findings that has one safe answer; the rest is left, with the reason.
  */
+struct indexes;
 struct fixes_request {
 	const char *const *only; /* problem codes; NULL for all */
 	int state_dirfd;         /* where metadata backups are; -1: there is none */
@@ -315,6 +316,11 @@ struct fixes_request {
 	int (*find_name)(void *ctx, const char *collection, char **name, char **evidence,
 			 struct vs_err *err);
 	void *find_name_ctx;
+	/* Of a Chroma store: where a copy of the database is made, threads, and what the plan
+	 * writes into index directories, which outlives the plan. */
+	const char *scratch;
+	struct pool *pool;
+	struct indexes *indexes;
 };
 must_check_ int plan_fixes(struct plan *plan, const struct store *store,
 			   const struct check_request *check, const struct fixes_request *req,
