@@ -55,11 +55,30 @@ with_snapshot() {
     cp "$scratch"/store/cc02d464/00000000.gob "$scratch"/store/00000001/00000000.gob
 }
 
+# A Chroma store as a crash left it, with a journal beside its database, and a snapshot of what it was before; an index
+# file that differs, one that is missing and a directory that is new.
+with_chroma() {
+    rm -rf "$scratch/store" && mkdir -p "$scratch/chroma" &&
+        tar -C "$scratch/chroma" -xJf "$source/tests/data/chroma/stores.tar.xz" base hot-journal && cp -a "$scratch/chroma/base" "$scratch/store"
+    "$vsctl" snapshot create --name one "$scratch/store" >/dev/null 2>&1
+    rm -rf "$scratch/store" && cp -a "$scratch/chroma/hot-journal" "$scratch/store"
+    printf x >>"$scratch/store/24e69c0e-7aba-41e6-934b-8f72a5d57d41/length.bin"
+    rm "$scratch/store/24e69c0e-7aba-41e6-934b-8f72a5d57d41/index_metadata.pickle"
+    mkdir "$scratch/store/24e69c0e-0000-41e6-934b-8f72a5d57d41"
+    printf x >"$scratch/store/24e69c0e-0000-41e6-934b-8f72a5d57d41/header.bin"
+}
+
+with_chroma_gone_back() {
+    with_chroma
+    "$vsctl" rollback --yes --force "$scratch/store" one >/dev/null 2>&1
+}
+
 with_change() {
     "$vsctl" quarantine add --yes "$scratch/store" 748200f7 >/dev/null 2>&1
 }
 
-declare -A prepare=([recover]=plain [repair]=plain [add]=plain [release]=with_item [purge]=with_item [backup]=plain [undo]=with_change [rollback]=with_snapshot [restore]=with_snapshot)
+declare -A prepare=([recover]=plain [repair]=plain [add]=plain [release]=with_item [purge]=with_item [backup]=plain [undo]=with_change [rollback]=with_snapshot [restore]=with_snapshot
+    [chroma-rollback]=with_chroma [chroma-partial]=with_chroma [chroma-undo]=with_chroma_gone_back)
 declare -A command=(
     [recover]='recover-metadata --yes --force STORE'
     [repair]='repair --yes --force STORE'
@@ -70,6 +89,9 @@ declare -A command=(
     [undo]='undo --yes --force STORE'
     [rollback]='rollback --yes --force STORE one'
     [restore]='restore --to NEW STORE one'
+    [chroma-rollback]='rollback --yes --force STORE one'
+    [chroma-partial]='rollback --yes --force --partial --collections docs STORE one'
+    [chroma-undo]='undo --yes --force STORE'
 )
 
 # The scene of an operation, made once and copied for each fault.
@@ -129,8 +151,11 @@ survives() {
         restored_again "$call" "$n" "$fault"
         return
     fi
-    # A backup changes no store; everything else is ended, forward or back, by whoever comes next.
-    "$vsctl" metadata backup "$scratch/store" >"$scratch/next" 2>&1 </dev/null
+    # What changes no store itself; everything else is ended, forward or back, by whoever comes next.
+    case $name in
+    chroma*) "$vsctl" snapshot create "$scratch/store" ;;
+    *) "$vsctl" metadata backup "$scratch/store" ;;
+    esac >"$scratch/next" 2>&1 </dev/null
     case $? in
     0 | 4) ;;
     *)
@@ -204,7 +229,7 @@ if ! strace -qq -o /dev/null -e inject=fsync:error=EIO:when=1 true 2>/dev/null; 
     exit 0
 fi
 [ "$seconds" -eq 0 ] || budget=$((seconds / ${#command[@]} + 1))
-for name in recover repair add release purge backup undo rollback restore; do
+for name in recover repair add release purge backup undo rollback restore chroma-rollback chroma-partial chroma-undo; do
     check "old or new after every fault: $name" campaign "$name"
 done
 echo "# $(cat "$scratch"/points.* | awk '{ n += $1 } END { print n }') fault points of $(awk '{ n += $2 } END { print n }' "$scratch/totals") ($(paste -sd, "$scratch/totals"))"
