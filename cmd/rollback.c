@@ -399,13 +399,11 @@ static int make_plan(struct going_back *g, struct vs_err *err)
 		.rehash = opts->rehash,
 		.jobs = g->access.jobs,
 	};
-	if (is_chroma(g) && (opts->at || opts->batches))
+	if (is_chroma(g) && opts->at && g->words.count == 0)
 		return vs_fail(
 			err, VS_EUSAGE,
-			"--%s: the records of a Chroma collection share one index, which is of "
-			"one moment; take the snapshot of the time you want, vsctl snapshot "
-			"list shows them",
-			opts->at ? "at" : "batches");
+			"--at: the collections of a Chroma store share one database, which is of "
+			"one moment; name those that are to go back: --partial --collections A,B");
 	if (opts->at && !time_parse(opts->at, clock_now_ns(g->c.app->clock), &g->req.at_ns))
 		return vs_fail(
 			err, VS_EUSAGE,

@@ -1,181 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * A collection's rows out of a database and into another; see carry.h. Foreign keys are never
- * enforced in these databases, so each table is named here.
- *
- * In statements ?1 is the collection's id. The other database is attached as `carried`; how its
- * rows are numbered here stands in temp.carried_rows.
+ * A collection's rows into a database from another; see carry.h. The other one is attached as
+ * `carried`; how its rows are numbered here stands in temp.carried_rows.
  */
 
-#include "chroma/chroma.h"
-
-/* Segments and records of ?1 in the database that is named before. */
-#define SEGMENTS_OF(db) "(SELECT id FROM " db ".segments WHERE collection = ?1)"
-#define RECORDS_OF(db) "(SELECT id FROM " db ".embeddings WHERE segment_id IN " SEGMENTS_OF(db) ")"
-/* The last part of a topic is the collection's id. */
-#define IS_TOPIC "substr(topic, -length(?1) - 1) = '/' || ?1"
-
-struct carrying {
-	struct chroma_edit *e;
-	struct chroma_db *db;
-	const char *id;
-	struct chroma_carried out;
-};
-
-/* ---- asking ---- */
-
-static int run(struct carrying *c, const char *sql, int64_t *changed, struct vs_err *err)
-{
-	struct chroma_arg arg = { .type = CHROMA_TEXT, .bytes = slice_str(c->id) };
-
-	return chroma_edit_run(c->e, sql, &arg, 1, changed, err);
-}
-
-/* A number that a question without rows leaves at 0; @sql may have ?1 in it. */
-static int ask(struct carrying *c, const char *sql, int64_t *out, struct vs_err *err)
-{
-	return chroma_query_int(c->db, sql, strstr(sql, "?1") ? c->id : NULL, out, err);
-}
-
-/* Does @schema, "main" or "carried", have the table? */
-static int has_table(struct carrying *c, const char *schema, const char *table, bool *out,
-		     struct vs_err *err)
-{
-	char sql[128];
-	int64_t count = 0;
-	int r;
-
-	snprintf(sql, sizeof(sql), "SELECT count(*) FROM %s.sqlite_master WHERE name = '%s'",
-		 schema, table);
-	r = ask(c, sql, &count, err);
-	*out = count > 0;
-	return r;
-}
-
-/* ---- numbering of the queue ---- */
-
-/* Where numbering stands: what the queue holds, and how far the segments have come by it. */
-static int find_top(struct carrying *c, int64_t *top, struct vs_err *err)
-{
-	return ask(c, "SELECT ifnull(max(seq_id), 0) FROM main.embeddings_queue", top, err);
-}
-
-static void format_seq(int64_t value, unsigned char out[8])
-{
-	for (int i = 0; i < 8; i++)
-		out[i] = (unsigned char)((uint64_t)value >> (56 - 8 * i));
-}
-
-/*
- * The server numbers on from the highest row of the queue, and passes over what a segment has seen
- * by its number. Where the highest rows have left, a segment that had come to @old must not be
- * ahead of the numbers that come next. One that was ahead before is not touched.
- */
-static int settle_positions(struct carrying *c, int64_t old, struct vs_err *err)
-{
-	unsigned char top_bytes[8], old_bytes[8];
-	struct chroma_arg args[2] = { { .type = CHROMA_INTEGER },
-				      { .type = CHROMA_INTEGER, .integer = old } };
-	int64_t top = 0;
-	int r = find_top(c, &top, err);
-
-	if (r < 0 || top >= old)
-		return r;
-	args[0].integer = top;
-	r = chroma_edit_run(c->e,
-			    "UPDATE main.max_seq_id SET seq_id = ?1 WHERE typeof(seq_id) = "
-			    "'integer' AND seq_id > ?1 AND seq_id <= ?2",
-			    args, VS_COUNT(args), NULL, err);
-	if (r < 0)
-		return r;
-	/* As bytes they have the same order. */
-	format_seq(top, top_bytes);
-	format_seq(old, old_bytes);
-	args[0] = (struct chroma_arg){ .type = CHROMA_BLOB, .bytes = slice_of(top_bytes, 8) };
-	args[1] = (struct chroma_arg){ .type = CHROMA_BLOB, .bytes = slice_of(old_bytes, 8) };
-	return chroma_edit_run(c->e,
-			       "UPDATE main.max_seq_id SET seq_id = ?1 WHERE typeof(seq_id) = "
-			       "'blob' AND length(seq_id) = 8 AND seq_id > ?1 AND seq_id <= ?2",
-			       args, VS_COUNT(args), NULL, err);
-}
-
-/* ---- out ---- */
-
-/* Records of the segments that the question @segments names, with what hangs on them. */
-static int drop_records(struct carrying *c, const char *segments, struct vs_err *err)
-{
-	static const char *const tables[][2] = {
-		{ "embedding_fulltext_search", "rowid" },
-		{ "embedding_metadata_array", "id" },
-		{ "embedding_metadata", "id" },
-	};
-	cleanup_(buf_fini) struct buf sql = { 0 };
-	int64_t count = 0;
-	int r = 0;
-
-	for (size_t i = 0; r == 0 && i < VS_COUNT(tables); i++) {
-		bool is_there = false;
-
-		r = has_table(c, "main", tables[i][0], &is_there, err);
-		if (r < 0 || !is_there)
-			continue;
-		buf_clear(&sql);
-		buf_printf(&sql,
-			   "DELETE FROM main.%s WHERE %s IN (SELECT id FROM main.embeddings WHERE "
-			   "segment_id IN %s)",
-			   tables[i][0], tables[i][1], segments);
-		r = run(c, buf_cstr(&sql), NULL, err);
-	}
-	buf_clear(&sql);
-	buf_printf(&sql, "DELETE FROM main.embeddings WHERE segment_id IN %s", segments);
-	if (r == 0)
-		r = run(c, buf_cstr(&sql), &count, err);
-	c->out.records += (uint64_t)count;
-	return r;
-}
-
-/* All that is the collection's by its id. */
-static int drop_rows(struct carrying *c, struct vs_err *err)
-{
-	static const char *const rest[] = {
-		"DELETE FROM main.max_seq_id WHERE segment_id IN " SEGMENTS_OF("main"),
-		"DELETE FROM main.segment_metadata WHERE segment_id IN " SEGMENTS_OF("main"),
-		"DELETE FROM main.segments WHERE collection = ?1",
-		"DELETE FROM main.collection_metadata WHERE collection_id = ?1",
-		"DELETE FROM main.collections WHERE id = ?1",
-	};
-	int64_t count = 0;
-	int r = drop_records(c, SEGMENTS_OF("main"), err);
-
-	if (r == 0)
-		r = run(c, "DELETE FROM main.embeddings_queue WHERE " IS_TOPIC, &count, err);
-	c->out.queued = (uint64_t)count;
-	for (size_t i = 0; r == 0 && i < VS_COUNT(rest); i++)
-		r = run(c, rest[i], NULL, err);
-	return r;
-}
-
-int chroma_drop(struct chroma_edit *e, const char *id, struct chroma_carried *out,
-		struct vs_err *err)
-{
-	struct carrying c = { .e = e, .db = chroma_edit_db(e), .id = id };
-	int64_t count = 0, top = 0;
-	int r = ask(&c, "SELECT count(*) FROM main.collections WHERE id = ?1", &count, err);
-
-	if (r == 0 && count == 0)
-		return vs_fail(err, VS_ENOENT, "%s: no collection has the id %s", CHROMA_DATABASE,
-			       id);
-	if (r == 0)
-		r = find_top(&c, &top, err);
-	if (r == 0)
-		r = drop_rows(&c, err);
-	if (r == 0)
-		r = settle_positions(&c, top, err);
-	if (r == 0 && out)
-		*out = c.out;
-	return r;
-}
+#include "chroma/carry-private.h"
 
 /* What a collection that was removed has left behind, as no cascade ever fires: by its own id, and
  * by those of the segments that come. */
@@ -185,12 +15,12 @@ static int drop_leftovers(struct carrying *c, struct vs_err *err)
 		"DELETE FROM main.max_seq_id WHERE segment_id IN " SEGMENTS_OF("carried"),
 		"DELETE FROM main.segment_metadata WHERE segment_id IN " SEGMENTS_OF("carried"),
 	};
-	int r = drop_rows(c, err);
+	int r = carry_drop_rows(c, err);
 
 	if (r == 0)
-		r = drop_records(c, SEGMENTS_OF("carried"), err);
+		r = carry_drop_records(c, SEGMENTS_OF("carried"), err);
 	for (size_t i = 0; r == 0 && i < VS_COUNT(rest); i++)
-		r = run(c, rest[i], NULL, err);
+		r = carry_run(c, rest[i], NULL, err);
 	c->out = (struct chroma_carried){ 0 };
 	return r;
 }
@@ -200,12 +30,13 @@ static int drop_leftovers(struct carrying *c, struct vs_err *err)
 static int check_schema(struct carrying *c, struct vs_err *err)
 {
 	int64_t differences = 0;
-	int r = ask(c,
-		    "SELECT (SELECT count(*) FROM (SELECT dir, version FROM main.migrations EXCEPT "
-		    "SELECT dir, version FROM carried.migrations)) + (SELECT count(*) FROM "
-		    "(SELECT dir, version FROM carried.migrations EXCEPT SELECT dir, version FROM "
-		    "main.migrations))",
-		    &differences, err);
+	int r = carry_ask(
+		c,
+		"SELECT (SELECT count(*) FROM (SELECT dir, version FROM main.migrations EXCEPT "
+		"SELECT dir, version FROM carried.migrations)) + (SELECT count(*) FROM "
+		"(SELECT dir, version FROM carried.migrations EXCEPT SELECT dir, version FROM "
+		"main.migrations))",
+		&differences, err);
 
 	if (r == 0 && differences > 0)
 		return vs_fail(
@@ -219,12 +50,13 @@ static int check_schema(struct carrying *c, struct vs_err *err)
 static int check_collection(struct carrying *c, bool has_databases, struct vs_err *err)
 {
 	int64_t there = 0, here = 0, named = 0, placed = 1, foreign = 0;
-	int r = ask(c, "SELECT count(*) FROM carried.collections WHERE id = ?1", &there, err);
+	int r = carry_ask(c, "SELECT count(*) FROM carried.collections WHERE id = ?1", &there, err);
 
 	if (r == 0)
-		r = ask(c, "SELECT count(*) FROM main.collections WHERE id = ?1", &here, err);
+		r = carry_ask(c, "SELECT count(*) FROM main.collections WHERE id = ?1", &here, err);
 	if (r == 0)
-		r = ask(c,
+		r = carry_ask(
+			c,
 			has_databases
 				? "SELECT count(*) FROM main.collections m JOIN "
 				  "carried.collections f ON m.name = f.name AND m.database_id = "
@@ -234,13 +66,15 @@ static int check_collection(struct carrying *c, bool has_databases, struct vs_er
 			&named, err);
 	/* A database of that name may have been made again since, under another id. */
 	if (r == 0 && has_databases)
-		r = ask(c,
+		r = carry_ask(
+			c,
 			"SELECT NOT EXISTS (SELECT 1 FROM carried.collections f JOIN "
 			"carried.databases d ON d.id = f.database_id JOIN main.databases m ON m.name = "
 			"d.name AND m.tenant_id = d.tenant_id AND m.id <> d.id WHERE f.id = ?1)",
 			&placed, err);
 	if (r == 0)
-		r = ask(c,
+		r = carry_ask(
+			c,
 			"SELECT count(*) FROM main.segments WHERE collection <> ?1 AND id IN " SEGMENTS_OF(
 				"carried"),
 			&foreign, err);
@@ -288,19 +122,20 @@ static int find_rows(struct carrying *c, bool has_lists, struct vs_err *err)
 
 	for (size_t i = 0; r == 0 && !c->out.is_renumbered && i < VS_COUNT(taken) - !has_lists;
 	     i++) {
-		r = ask(c, taken[i], &count, err);
+		r = carry_ask(c, taken[i], &count, err);
 		c->out.is_renumbered = count > 0;
 	}
 	if (r == 0 && c->out.is_renumbered)
-		r = ask(c,
+		r = carry_ask(
+			c,
 			"SELECT max((SELECT ifnull(max(id), 0) FROM main.embeddings), (SELECT "
 			"ifnull(max(id), 0) FROM main.embedding_metadata), (SELECT ifnull(max(id), 0) "
 			"FROM main.embedding_fulltext_search_content))",
 			&base, err);
 	count = 0;
 	if (r == 0 && c->out.is_renumbered && has_lists)
-		r = ask(c, "SELECT ifnull(max(id), 0) FROM main.embedding_metadata_array", &count,
-			err);
+		r = carry_ask(c, "SELECT ifnull(max(id), 0) FROM main.embedding_metadata_array",
+			      &count, err);
 	args[1].integer = VS_MAX(base, count);
 	if (r == 0)
 		r = chroma_edit_exec(c->e,
@@ -327,17 +162,18 @@ static int find_rows(struct carrying *c, bool has_lists, struct vs_err *err)
 static int find_shift(struct carrying *c, struct vs_err *err)
 {
 	int64_t taken = 0, blobs = 0, top = 0, first = 0;
-	int r = ask(c,
-		    "SELECT count(*) FROM main.embeddings_queue WHERE seq_id IN (SELECT seq_id "
-		    "FROM carried.embeddings_queue WHERE " IS_TOPIC ")",
-		    &taken, err);
+	int r = carry_ask(
+		c,
+		"SELECT count(*) FROM main.embeddings_queue WHERE seq_id IN (SELECT seq_id "
+		"FROM carried.embeddings_queue WHERE " IS_TOPIC ")",
+		&taken, err);
 
 	if (r < 0 || taken == 0)
 		return r;
-	r = ask(c,
-		"SELECT count(*) FROM carried.max_seq_id WHERE typeof(seq_id) = 'blob' AND "
-		"segment_id IN " SEGMENTS_OF("carried"),
-		&blobs, err);
+	r = carry_ask(c,
+		      "SELECT count(*) FROM carried.max_seq_id WHERE typeof(seq_id) = 'blob' AND "
+		      "segment_id IN " SEGMENTS_OF("carried"),
+		      &blobs, err);
 	if (r == 0 && blobs > 0)
 		return vs_fail(err, VS_ENOTSUP,
 			       "numbers that the queue gave to collection %s are another's by now, "
@@ -345,14 +181,14 @@ static int find_shift(struct carrying *c, struct vs_err *err)
 			       "store instead",
 			       c->id);
 	if (r == 0)
-		r = ask(c,
-			"SELECT max((SELECT max(seq_id) FROM main.embeddings_queue), (SELECT "
-			"ifnull(max(seq_id), 0) FROM main.max_seq_id WHERE typeof(seq_id) = "
-			"'integer'))",
-			&top, err);
+		r = carry_ask(c,
+			      "SELECT max((SELECT max(seq_id) FROM main.embeddings_queue), (SELECT "
+			      "ifnull(max(seq_id), 0) FROM main.max_seq_id WHERE typeof(seq_id) = "
+			      "'integer'))",
+			      &top, err);
 	if (r == 0)
-		r = ask(c, "SELECT min(seq_id) FROM carried.embeddings_queue WHERE " IS_TOPIC,
-			&first, err);
+		r = carry_ask(c, "SELECT min(seq_id) FROM carried.embeddings_queue WHERE " IS_TOPIC,
+			      &first, err);
 	if (r == 0 && __builtin_sub_overflow(top + 1, first, &c->out.shift))
 		return vs_fail(err, VS_EFORMAT, "%s: a number of the queue is out of range",
 			       CHROMA_DATABASE);
@@ -408,25 +244,27 @@ static int copy_rows(struct carrying *c, const char *table, const char *row, con
 		return r;
 	buf_printf(&sql, "INSERT INTO main.%s (%s) SELECT %s FROM %s", table,
 		   buf_cstr(&columns.names), buf_cstr(&columns.values), from);
-	return strstr(from, "?1") ? run(c, buf_cstr(&sql), count, err)
+	return strstr(from, "?1") ? carry_run(c, buf_cstr(&sql), count, err)
 				  : chroma_edit_run(c->e, buf_cstr(&sql), NULL, 0, count, err);
 }
 
 /* The tenant and the database that the collection is in, where they are not there any more. */
 static int copy_place(struct carrying *c, struct vs_err *err)
 {
-	int r = run(c,
-		    "INSERT OR IGNORE INTO main.tenants (id) SELECT d.tenant_id FROM "
-		    "carried.databases d JOIN carried.collections f ON f.database_id = d.id WHERE "
-		    "f.id = ?1",
-		    NULL, err);
+	int r = carry_run(
+		c,
+		"INSERT OR IGNORE INTO main.tenants (id) SELECT d.tenant_id FROM "
+		"carried.databases d JOIN carried.collections f ON f.database_id = d.id WHERE "
+		"f.id = ?1",
+		NULL, err);
 
 	return r < 0 ? r
-		     : run(c,
-			   "INSERT OR IGNORE INTO main.databases (id, name, tenant_id) SELECT d.id, "
-			   "d.name, d.tenant_id FROM carried.databases d JOIN carried.collections f "
-			   "ON f.database_id = d.id WHERE f.id = ?1",
-			   NULL, err);
+		     : carry_run(
+			       c,
+			       "INSERT OR IGNORE INTO main.databases (id, name, tenant_id) SELECT d.id, "
+			       "d.name, d.tenant_id FROM carried.databases d JOIN carried.collections f "
+			       "ON f.database_id = d.id WHERE f.id = ?1",
+			       NULL, err);
 }
 
 #define OF_RECORD(table) "carried." table " f JOIN temp.carried_rows r ON r.old = f.id"
@@ -487,7 +325,7 @@ static int attach_once(struct carrying *c, const char *from, struct vs_err *err)
 	struct vs_err absent = { 0 };
 	int64_t ignored;
 
-	if (ask(c, "SELECT count(*) FROM carried.sqlite_master", &ignored, &absent) == 0)
+	if (carry_ask(c, "SELECT count(*) FROM carried.sqlite_master", &ignored, &absent) == 0)
 		return 0;
 	return chroma_edit_attach(c->e, from, "carried", err);
 }
@@ -495,7 +333,8 @@ static int attach_once(struct carrying *c, const char *from, struct vs_err *err)
 /* How high numbering was, here or there, so that positions which were in order are. */
 static int find_old_top(struct carrying *c, int64_t here, int64_t *out, struct vs_err *err)
 {
-	int r = ask(c, "SELECT ifnull(max(seq_id), 0) FROM carried.embeddings_queue", out, err);
+	int r = carry_ask(c, "SELECT ifnull(max(seq_id), 0) FROM carried.embeddings_queue", out,
+			  err);
 
 	*out = VS_MAX(here, *out + c->out.shift);
 	return r;
@@ -512,13 +351,13 @@ int chroma_carry(struct chroma_edit *e, const char *from, const char *id,
 	if (r == 0)
 		r = check_schema(&c, err);
 	if (r == 0)
-		r = has_table(&c, "main", "databases", &has_databases, err);
+		r = carry_has_table(&c, "main", "databases", &has_databases, err);
 	if (r == 0)
-		r = has_table(&c, "main", "embedding_metadata_array", &has_lists, err);
+		r = carry_has_table(&c, "main", "embedding_metadata_array", &has_lists, err);
 	if (r == 0)
 		r = check_collection(&c, has_databases, err);
 	if (r == 0)
-		r = find_top(&c, &here, err);
+		r = carry_find_top(&c, &here, err);
 	if (r == 0)
 		r = drop_leftovers(&c, err);
 	if (r == 0)
@@ -530,7 +369,7 @@ int chroma_carry(struct chroma_edit *e, const char *from, const char *id,
 	if (r == 0)
 		r = find_old_top(&c, here, &top, err);
 	if (r == 0)
-		r = settle_positions(&c, top, err);
+		r = carry_settle_positions(&c, top, err);
 	if (r == 0 && out)
 		*out = c.out;
 	return r;

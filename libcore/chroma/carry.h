@@ -2,7 +2,7 @@
 #pragma once
 
 /*
- * carry: one collection out of a database, or into it from another
+ * carry: one collection out of a database, or into it from another; records out of a collection
  *
  * A collection is rows in a dozen tables: its own and its segments', records with their values,
  * documents and lists, how far its segments have come, and what the queue has of it. These functions
@@ -38,3 +38,12 @@ must_check_ int chroma_drop(struct chroma_edit *e, const char *id, struct chroma
  */
 must_check_ int chroma_carry(struct chroma_edit *e, const char *from, const char *id,
 			     struct chroma_carried *out, struct vs_err *err);
+
+/*
+ * Take single records out of the collection @id, as the server does when it is asked to: their rows go
+ * at once, and the queue says so to the index, which has to be told when it is loaded next. Ids that
+ * are not there are passed over.
+ */
+must_check_ int chroma_remove_records(struct chroma_edit *e, const char *id,
+				      const struct slice *records, size_t count,
+				      struct vs_err *err);

@@ -246,9 +246,10 @@ must_check_ int chroma_record_values(struct chroma_db *db, int64_t row,
 					       struct vs_err *err),
 				     void *ctx, struct vs_err *err);
 
-/* What a record is, in short (sums.c says of what); the id is borrowed for the call. */
+/* What a record is, in short (sums.c says of what); slices are borrowed for the call. */
 struct chroma_sum {
 	struct slice id;
+	struct slice created; /* when it was added: "2026-11-21 01:41:08", UTC; may be empty */
 	bool has_seq;
 	int64_t seq_id;
 	struct digest digest;

@@ -123,7 +123,7 @@ struct summing {
 	struct lists lists;
 	size_t next_list;
 	struct digest_ctx *ctx;
-	struct buf id;
+	struct buf id, created;
 	bool has_record, has_seq;
 	int64_t seq_id;
 	chroma_sum_fn *fn;
@@ -135,6 +135,7 @@ static void summing_fini(struct summing *s)
 	lists_fini(&s->lists);
 	digest_ctx_freep(&s->ctx);
 	buf_fini(&s->id);
+	buf_fini(&s->created);
 }
 
 static int end_record(struct summing *s, struct vs_err *err)
@@ -146,6 +147,7 @@ static int end_record(struct summing *s, struct vs_err *err)
 		return 0;
 	s->has_record = false;
 	sum.id = buf_slice(&s->id);
+	sum.created = buf_slice(&s->created);
 	while (s->next_list < l->count &&
 	       slice_cmp(slice_of(l->sums[s->next_list].id, l->sums[s->next_list].id_len), sum.id) <
 		       0)
@@ -162,6 +164,7 @@ static int on_row(void *ctx, const struct chroma_row *row, struct vs_err *err)
 {
 	struct summing *s = ctx;
 	struct slice id = chroma_bytes(row, 0);
+	struct slice created = chroma_bytes(row, 8);
 	int r = 0;
 
 	if (s->has_record && !slice_eq(id, buf_slice(&s->id)))
@@ -172,6 +175,8 @@ static int on_row(void *ctx, const struct chroma_row *row, struct vs_err *err)
 		digest_ctx_reset(s->ctx);
 		buf_clear(&s->id);
 		buf_append(&s->id, id.ptr, id.len);
+		buf_clear(&s->created);
+		buf_append(&s->created, created.ptr, created.len);
 		s->has_record = true;
 		s->seq_id = 0;
 		s->has_seq = chroma_seq(row, 1, &s->seq_id);
@@ -190,12 +195,14 @@ int chroma_sums_each(struct chroma_db *db, const char *segment, chroma_sum_fn *f
 	/* The newest shape first: truth values came with 0.4.4. */
 	static const char *const shapes[] = {
 		"SELECT e.embedding_id, e.seq_id, m.key, m.string_value, m.int_value, "
-		"m.float_value, m.bool_value, CASE m.key WHEN 'chroma:document' THEN f.c0 IS m.string_value END "
+		"m.float_value, m.bool_value, CASE m.key WHEN 'chroma:document' THEN f.c0 IS "
+		"m.string_value END, e.created_at "
 		"FROM embeddings e LEFT JOIN embedding_metadata m ON m.id = e.id "
 		"LEFT JOIN embedding_fulltext_search_content f ON f.id = e.id "
 		"WHERE e.segment_id = ? ORDER BY e.embedding_id, m.key",
 		"SELECT e.embedding_id, e.seq_id, m.key, m.string_value, m.int_value, "
-		"m.float_value, NULL, CASE m.key WHEN 'chroma:document' THEN f.c0 IS m.string_value END "
+		"m.float_value, NULL, CASE m.key WHEN 'chroma:document' THEN f.c0 IS "
+		"m.string_value END, e.created_at "
 		"FROM embeddings e LEFT JOIN embedding_metadata m ON m.id = e.id "
 		"LEFT JOIN embedding_fulltext_search_content f ON f.id = e.id "
 		"WHERE e.segment_id = ? ORDER BY e.embedding_id, m.key",
@@ -277,8 +284,8 @@ int chroma_settings_sum(struct chroma_db *db, const char *id, struct digest *out
 		"SELECT * FROM collections WHERE id = ?",
 		"SELECT * FROM collection_metadata WHERE collection_id = ? ORDER BY key",
 		"SELECT * FROM segments WHERE collection = ? ORDER BY id",
-		"SELECT * FROM segment_metadata WHERE segment_id IN (SELECT id FROM segments WHERE "
-		"collection = ?) ORDER BY segment_id, key",
+		("SELECT * FROM segment_metadata WHERE segment_id IN (SELECT id FROM segments "
+		 "WHERE collection = ?) ORDER BY segment_id, key"),
 	};
 	cleanup_(digest_ctx_freep) struct digest_ctx *ctx = digest_ctx_new();
 	int r = 0;

@@ -395,7 +395,7 @@ struct rollback_request {
 	bool rehash;   /* believe no size, time and inode */
 	unsigned jobs;
 	/* Of a Chroma store: where the snapshot's database is, unpacked for us alone. Collections
-	 * are named by their ids then, and there are no batches and times. */
+	 * are named by their ids then; batches and times only choose among those that are named. */
 	int database_dirfd;
 };
 

@@ -38,8 +38,10 @@ struct sum_list {
 
 static void sum_list_fini(struct sum_list *l)
 {
-	for (size_t i = 0; i < l->count; i++)
+	for (size_t i = 0; i < l->count; i++) {
 		vs_free_const(l->sums[i].id.ptr);
+		vs_free_const(l->sums[i].created.ptr);
+	}
 	free(l->sums);
 }
 
@@ -50,7 +52,8 @@ static int keep_sum(void *ctx, const struct chroma_sum *sum, struct vs_err *err)
 	(void)err;
 	l->sums = vs_grow(l->sums, &l->cap, l->count + 1, sizeof(*l->sums));
 	l->sums[l->count] = *sum;
-	l->sums[l->count++].id = slice_of(vs_strndup(sum->id), sum->id.len);
+	l->sums[l->count].id = slice_of(vs_strndup(sum->id), sum->id.len);
+	l->sums[l->count++].created = slice_of(vs_strndup(sum->created), sum->created.len);
 	return 0;
 }
 
@@ -60,6 +63,119 @@ static int load(struct sum_list *l, const struct chroma_side *side,
 	if (!c || c->metadata == SIZE_MAX)
 		return 0;
 	return chroma_sums_each(side->db, side->catalog.segments[c->metadata].id, keep_sum, l, err);
+}
+
+/* ---- batches and times ---- */
+
+static int compare_age(const void *a_, const void *b_)
+{
+	const struct chroma_sum *a = *(const struct chroma_sum *const *)a_;
+	const struct chroma_sum *b = *(const struct chroma_sum *const *)b_;
+
+	if (a->seq_id != b->seq_id)
+		return a->seq_id < b->seq_id ? -1 : 1;
+	return slice_cmp(a->id, b->id);
+}
+
+static bool has_batch(const struct rollback_request *req, const char *id, size_t batch)
+{
+	for (size_t i = 0; i < req->batch_count; i++) {
+		if (req->batches[i].batch == batch && strcmp(req->batches[i].directory, id) == 0)
+			return true;
+	}
+	return req->batch_count == 0;
+}
+
+/* Whether @sum was there at the time that is asked for. */
+static int was_added(const struct rollback_request *req, const struct chroma_sum *sum, bool *out,
+		     struct vs_err *err)
+{
+	const char *text = (const char *)sum->created.ptr; /* vs_strndup() has ended it */
+	int64_t at = 0;
+
+	*out = true;
+	if (req->at_ns == 0)
+		return 0;
+	if (!time_parse(text, 0, &at))
+		return vs_fail(
+			err, VS_EFORMAT,
+			"the database does not say when each record was added, so --at cannot "
+			"choose among them");
+	*out = at <= req->at_ns;
+	return 0;
+}
+
+/* Which of @l are wanted; @out has a place for each, owned. A hundred are a batch, in the order of the
+ * last operation on each. */
+static int choose(const struct rollback_request *req, const char *id, const struct sum_list *l,
+		  bool *out, struct vs_err *err)
+{
+	cleanup_(vs_freep) const struct chroma_sum **by_age =
+		vs_alloc_array(l->count + 1, sizeof(*by_age));
+	int r = 0;
+
+	for (size_t i = 0; i < l->count; i++)
+		by_age[i] = &l->sums[i];
+	if (l->count > 0)
+		qsort(by_age, l->count, sizeof(*by_age), compare_age);
+	for (size_t i = 0; r == 0 && i < l->count; i++) {
+		bool *wanted = &out[by_age[i] - l->sums];
+
+		r = was_added(req, by_age[i], wanted, err);
+		*wanted = *wanted && has_batch(req, id, i / SNAP_BATCH_LEN);
+	}
+	return r;
+}
+
+/* Leave the wanted ones in @l, and put the ids of the others into @rest, where that is asked. */
+static int filter(const struct rollback_request *req, const char *id, struct sum_list *l,
+		  struct record_ids *rest, struct vs_err *err)
+{
+	cleanup_(vs_freep) bool *wanted = vs_alloc_array(l->count + 1, sizeof(*wanted));
+	size_t kept = 0;
+	int r = 0;
+
+	if (req->batch_count == 0 && req->at_ns == 0)
+		return 0;
+	r = choose(req, id, l, wanted, err);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < l->count; i++) {
+		struct chroma_sum sum = l->sums[i];
+
+		if (wanted[i]) {
+			/* Exchanged, so that the list still owns all of its texts. */
+			l->sums[i] = l->sums[kept];
+			l->sums[kept++] = sum;
+		} else if (rest) {
+			rest->ids =
+				vs_grow(rest->ids, &rest->cap, rest->count + 1, sizeof(*rest->ids));
+			rest->ids[rest->count++] = slice_of(vs_strndup(sum.id), sum.id.len);
+		}
+	}
+	for (size_t i = kept; i < l->count; i++) {
+		vs_free_const(l->sums[i].id.ptr);
+		vs_free_const(l->sums[i].created.ptr);
+	}
+	l->count = kept;
+	return 0;
+}
+
+void record_ids_fini(struct record_ids *l)
+{
+	for (size_t i = 0; i < l->count; i++)
+		vs_free_const(l->ids[i].ptr);
+	free(l->ids);
+	*l = (struct record_ids){ 0 };
+}
+
+int chroma_rows_unwanted(const struct rollback_request *req, const struct chroma_side *then,
+			 const char *id, struct record_ids *out, struct vs_err *err)
+{
+	cleanup_(sum_list_fini) struct sum_list old = { 0 };
+	int r = load(&old, then, chroma_side_find(then, id), err);
+
+	return r == 0 ? filter(req, id, &old, out, err) : r;
 }
 
 /* ---- side by side ---- */
@@ -101,8 +217,9 @@ static void merge(const struct sum_list *then, const struct sum_list *now, struc
 	}
 }
 
-int chroma_rows_compare(const struct chroma_side *then, const struct chroma_side *now,
-			const char *id, struct row_changes *out, struct vs_err *err)
+int chroma_rows_compare(const struct rollback_request *req, const struct chroma_side *then,
+			const struct chroma_side *now, const char *id, struct row_changes *out,
+			struct vs_err *err)
 {
 	const struct chroma_collection *was = chroma_side_find(then, id);
 	const struct chroma_collection *is = chroma_side_find(now, id);
@@ -113,6 +230,8 @@ int chroma_rows_compare(const struct chroma_side *then, const struct chroma_side
 
 	*out = (struct row_changes){ 0 };
 	r = load(&old, then, was, err);
+	if (r == 0)
+		r = filter(req, id, &old, NULL, err);
 	if (r == 0)
 		r = load(&new, now, is, err);
 	if (r == 0 && was)

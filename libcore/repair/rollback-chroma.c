@@ -39,72 +39,6 @@ static void chroma_rollback_fini(struct chroma_rollback *rb)
 	free(rb->gone);
 }
 
-static bool is_chosen(const struct rollback_request *req, const char *id)
-{
-	for (size_t i = 0; i < req->collection_count; i++) {
-		if (strcmp(req->collections[i], id) == 0)
-			return true;
-	}
-	return req->collection_count == 0;
-}
-
-/* ---- directories ---- */
-
-/* Index directories have the id of their segment as a name. */
-static bool is_uuid(struct slice name)
-{
-	if (name.len != 36)
-		return false;
-	for (size_t i = 0; i < name.len; i++) {
-		bool is_dash = i == 8 || i == 13 || i == 18 || i == 23;
-
-		if (is_dash ? name.ptr[i] != '-'
-			    : !memchr("0123456789abcdefABCDEF", name.ptr[i], 22))
-			return false;
-	}
-	return true;
-}
-
-/* The directory of an index that the file @path is in, one way or the other. */
-static bool index_of(const char *path, struct slice *out)
-{
-	const char *slash = strchr(path, '/');
-
-	if (!slash)
-		return false;
-	*out = slice_of(path, (size_t)(slash - path));
-	return is_uuid(*out);
-}
-
-static const char *owner_on(const struct chroma_side *side, struct slice directory)
-{
-	cleanup_(vs_freep) char *id = vs_strndup(directory);
-	const struct chroma_segment_ref *segment;
-
-	if (!side->is_there)
-		return NULL;
-	segment = chroma_catalog_segment(&side->catalog, id);
-	return segment && segment->scope == CHROMA_SCOPE_VECTOR ? segment->collection : NULL;
-}
-
-/* The collection whose index is in @directory, now or then; NULL: of none. */
-static const char *owner_of(const struct chroma_side *then, const struct chroma_side *now,
-			    struct slice directory)
-{
-	const char *owner = owner_on(now, directory);
-
-	return owner ? owner : owner_on(then, directory);
-}
-
-/* Does the rollback concern the directory? All of the store: each that may be an index. */
-static bool concerns(const struct rollback_request *req, const struct chroma_side *then,
-		     const struct chroma_side *now, struct slice directory)
-{
-	const char *owner = owner_of(then, now, directory);
-
-	return req->collection_count == 0 || (owner && is_chosen(req, owner));
-}
-
 /* ---- what becomes of the collections ---- */
 
 /* A collection that was removed since comes back, if nothing else has its place. */
@@ -131,7 +65,7 @@ static int add_change(struct chroma_rollback *rb, const char *id, struct vs_err 
 	struct rollback_change *change;
 	struct row_changes rows;
 	struct slice name;
-	int r = chroma_rows_compare(&rb->then, &rb->now, id, &rows, err);
+	int r = chroma_rows_compare(rb->req, &rb->then, &rb->now, id, &rows, err);
 
 	/* Of a damaged database, what is to be read is not known; it is replaced. */
 	if (r == VS_EFORMAT && rb->req->collection_count == 0) {
@@ -176,7 +110,7 @@ static int add_changes(struct chroma_rollback *rb, struct vs_err *err)
 				    : strcmp(then->collections[i].id, now->collections[k].id);
 		const char *id = order <= 0 ? then->collections[i].id : now->collections[k].id;
 
-		if (is_chosen(rb->req, id))
+		if (chroma_is_chosen(rb->req, id))
 			r = add_change(rb, id, err);
 		i += order <= 0;
 		k += order >= 0;
@@ -186,7 +120,7 @@ static int add_changes(struct chroma_rollback *rb, struct vs_err *err)
 
 static void mark_changed(struct chroma_rollback *rb, struct slice directory)
 {
-	const char *owner = owner_of(&rb->then, &rb->now, directory);
+	const char *owner = chroma_owner_of(&rb->then, &rb->now, directory);
 
 	for (size_t i = 0; owner && i < rb->count; i++)
 		rb->changes[i].has_changes |= strcmp(rb->changes[i].directory, owner) == 0;
@@ -254,8 +188,8 @@ static int on_file(void *ctx, enum snap_change kind, const char *path,
 		rb->differs = kind != SNAP_SAME;
 		return 0;
 	}
-	if (!index_of(path, &directory) || strchr(path + directory.len + 1, '/') ||
-	    !concerns(rb->req, &rb->then, &rb->now, directory) || kind == SNAP_SAME)
+	if (!chroma_index_of(path, &directory) ||
+	    !chroma_concerns(rb->req, &rb->then, &rb->now, directory) || kind == SNAP_SAME)
 		return 0;
 	mark_changed(rb, directory);
 	if (!member) {
@@ -292,25 +226,13 @@ static void remove_directories(struct chroma_rollback *rb)
 
 /* ---- the database ---- */
 
-static bool has_file(int dirfd, const char *name)
-{
-	return faccessat(dirfd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
-}
-
-/* What is beside the database is part of what it says, and must not stay. */
-static bool has_beside(int dirfd)
-{
-	return has_file(dirfd, CHROMA_DATABASE "-journal") ||
-	       has_file(dirfd, CHROMA_DATABASE "-wal") || has_file(dirfd, CHROMA_DATABASE "-shm");
-}
-
 static int replace_database(struct chroma_rollback *rb, struct vs_err *err)
 {
 	if (!rb->has_database)
 		return vs_fail(err, VS_EFORMAT,
 			       "snapshot %s was made when the database was lost; take an older one",
 			       rb->req->m->id);
-	if (rb->differs || has_beside(rb->req->store->dirfd))
+	if (rb->differs || chroma_has_beside(rb->req->store->dirfd))
 		(void)put_back(rb, "restore-database",
 			       snap_find_member(rb->req->m, CHROMA_DATABASE));
 	return 0;
@@ -375,140 +297,4 @@ int plan_rollback_chroma(struct plan *plan, const struct rollback_request *req,
 	*count = rb.count;
 	rb.count = 0;
 	return 0;
-}
-
-/* ---- the change of the copy ---- */
-
-/* A digest over all collections but one: what must not change. */
-static int sum_others(struct chroma_db *db, const char *id, struct digest *out, struct vs_err *err)
-{
-	cleanup_(chroma_catalog_fini) struct chroma_catalog catalog = { 0 };
-	cleanup_(digest_ctx_freep) struct digest_ctx *ctx = digest_ctx_new();
-	int r = chroma_catalog_load(&catalog, db, err);
-
-	digest_ctx_reset(ctx);
-	for (size_t i = 0; r == 0 && i < catalog.collection_count; i++) {
-		const struct chroma_collection *c = &catalog.collections[i];
-		struct digest rows, settings;
-		uint64_t records;
-
-		if (strcmp(c->id, id) == 0)
-			continue;
-		r = chroma_collection_sum(db, &catalog, c, &records, &rows, err);
-		if (r == 0)
-			r = chroma_settings_sum(db, c->id, &settings, err);
-		if (r < 0)
-			break;
-		digest_ctx_add(ctx, rows.bytes, DIGEST_LEN);
-		digest_ctx_add(ctx, settings.bytes, DIGEST_LEN);
-	}
-	digest_ctx_final(ctx, out);
-	return r;
-}
-
-int rollback_edit_chroma(const struct rollback_request *req, const struct action *a,
-			 struct chroma_edit *e, struct vs_err *err)
-{
-	cleanup_(buf_fini) struct buf from = { 0 };
-	struct chroma_db *db = chroma_edit_db(e);
-	struct digest before, after;
-	int64_t is_there = 0;
-	int r = sum_others(db, a->collection, &before, err);
-
-	if (r == 0)
-		r = chroma_query_int(db, "SELECT count(*) FROM collections WHERE id = ?",
-				     a->collection, &is_there, err);
-	if (r == 0 && is_there > 0)
-		r = chroma_drop(e, a->collection, NULL, err);
-	buf_printf(&from, "/proc/self/fd/%d/%s", req->database_dirfd, CHROMA_DATABASE);
-	if (r == 0)
-		r = chroma_carry(e, buf_cstr(&from), a->collection, NULL, err);
-	if (r == 0)
-		r = sum_others(db, a->collection, &after, err);
-	if (r == 0 && memcmp(&before, &after, sizeof(before)) != 0)
-		return vs_fail(err, VS_EFORMAT,
-			       "rows of other collections than %s would change; nothing was done",
-			       a->collection);
-	return r;
-}
-
-/* ---- what the store must be afterwards ---- */
-
-struct chroma_proof {
-	const struct rollback_request *req;
-	struct chroma_side then, now;
-	char wrong[300]; /* the first file that is */
-};
-
-static void chroma_proof_fini(struct chroma_proof *p)
-{
-	chroma_side_fini(&p->then);
-	chroma_side_fini(&p->now);
-}
-
-static int on_difference(void *ctx, enum snap_change kind, const char *path,
-			 const struct snap_member *member, struct vs_err *err)
-{
-	struct chroma_proof *p = ctx;
-	bool is_whole = p->req->collection_count == 0;
-	struct slice directory;
-	bool matters;
-
-	(void)member, (void)err;
-	matters = index_of(path, &directory)
-			  ? !strchr(path + directory.len + 1, '/') &&
-				    concerns(p->req, &p->then, &p->now, directory)
-			  : is_whole && strcmp(path, CHROMA_DATABASE) == 0;
-	if (matters && kind != SNAP_SAME && p->wrong[0] == '\0')
-		snprintf(p->wrong, sizeof(p->wrong), "%s", path);
-	return 0;
-}
-
-static int prove_rows(const struct chroma_proof *p, const char *id, struct vs_err *err)
-{
-	struct row_changes rows;
-	int r = chroma_rows_compare(&p->then, &p->now, id, &rows, err);
-	uint64_t there = rows.kept + rows.changed;
-
-	if (r < 0)
-		return r;
-	if (rows.added + rows.removed > 0)
-		return vs_fail(err, VS_EFORMAT,
-			       "collection %s: Document count mismatch: %" PRIu64 " vs %" PRIu64,
-			       id, there + rows.removed, there + rows.added);
-	/* Numbers that others have by now are others here, and all by the same. */
-	if (rows.has_other_settings ||
-	    (rows.changed > 0 && !(rows.shift != 0 && rows.is_shifted_evenly)))
-		return vs_fail(err, VS_EFORMAT, "collection %s: is not what snapshot %s has", id,
-			       p->req->m->id);
-	return 0;
-}
-
-int rollback_prove_chroma(const struct rollback_request *req, struct vs_err *err)
-{
-	cleanup_(chroma_proof_fini) struct chroma_proof p = { .req = req };
-	int r = chroma_side_open(&p.then, req->database_dirfd, err);
-
-	if (r == 0)
-		r = chroma_side_open(&p.now, req->store->dirfd, err);
-	if (r == 0)
-		r = snap_compare(req->m, req->store, true, req->jobs, on_difference, &p, err);
-	if (r == 0 && p.wrong[0] != '\0')
-		return vs_fail(err, VS_EFORMAT, "%s: is not what snapshot %s has", p.wrong,
-			       req->m->id);
-	if (r == 0 && has_beside(req->store->dirfd))
-		return vs_fail(err, VS_EBUSY,
-			       "something is beside %s that was not there: a server writes to it",
-			       CHROMA_DATABASE);
-	if (r < 0 || !p.then.is_there)
-		return r;
-	if (!p.now.is_there)
-		return vs_fail(err, VS_EFORMAT, "%s", p.now.why);
-	for (size_t i = 0; r == 0 && i < p.then.catalog.collection_count; i++) {
-		const char *id = p.then.catalog.collections[i].id;
-
-		if (is_chosen(req, id))
-			r = prove_rows(&p, id, err);
-	}
-	return r;
 }

@@ -212,6 +212,58 @@ refused() {
         unchanged runs 8 rollback --yes --partial --collections docs "$store" one && err_has "different releases"
 }
 
+# ---- single batches, and times ----
+
+# One of each release that has more than two hundred records.
+batches() {
+    local name one want
+    for name in healthy-1.0 healthy-1.3; do
+        fresh "$name"
+        one=$(sql "SELECT c.name FROM collections c JOIN segments s ON s.collection = c.id JOIN embeddings e ON e.segment_id = s.id
+            GROUP BY c.id HAVING count(*) > 200 ORDER BY count(*) LIMIT 1")
+        want=$(sql "SELECT embedding_id FROM (SELECT e.embedding_id, row_number() OVER (ORDER BY e.seq_id) - 1 AS n FROM embeddings e
+            JOIN segments s ON s.id = e.segment_id JOIN collections c ON c.id = s.collection WHERE c.name = '$one') WHERE n / 100 IN (0, 2)
+            ORDER BY embedding_id")
+        echo "$name: $one" && keep_bad && json change 0 rollback --yes --batches "$one:batch_000000,batch_000002" "$store" one &&
+            jq_is '.loadable == "yes" and .errors_after == 0' && same "$want" "$(ids_of "$one")" &&
+            runs 0 verify --level deep "$store" && runs 0 rollback --yes --batches "$one:batch_000000,batch_000002" "$store" one &&
+            out_has "nothing to do" && each_other_is_kept "$one" && unchanged runs 16 rollback --yes --batches "$one:batch_000099" "$store" one || return
+    done
+}
+
+ids_of() {
+    sql "SELECT e.embedding_id FROM embeddings e JOIN segments s ON s.id = e.segment_id JOIN collections c ON c.id = s.collection
+        WHERE c.name = '$1' ORDER BY e.embedding_id"
+}
+
+each_other_is_kept() {
+    local others other
+    mapfile -t others < <(sql "SELECT name FROM collections WHERE name <> '$1'")
+    for other in "${others[@]}"; do
+        same_rows "$scratch/bad" "$store" "$other" || return
+    done
+}
+
+# The removal is in the queue, as the server writes it, above all that was there.
+until_a_time() {
+    local name
+    for name in base:docs legacy-0.4.14:persisted legacy-0.6.3:persisted; do
+        rm -rf "$store" "$state" && cp -a "$stores/${name%:*}" "$store" && sql "UPDATE embeddings SET created_at = '2026-11-20 10:00:00';
+            UPDATE embeddings SET created_at = '2026-11-20 12:00:01' WHERE id IN (SELECT e.id FROM embeddings e JOIN segments s ON
+            s.id = e.segment_id JOIN collections c ON c.id = s.collection WHERE c.name = '${name#*:}' ORDER BY e.id DESC LIMIT 5)" &&
+            runs 0 snapshot create --name one "$store" && keep_bad || return
+        echo "$name"
+        json change 0 rollback --dry-run --at 2026-11-20T12:00:00Z --partial --collections "${name#*:}" "$store" one &&
+            jq_is '.collections[0].added == 5 and .collections[0].removed == 0' &&
+            json change 0 rollback --yes --at 2026-11-20T12:00:00Z --partial --collections "${name#*:}" "$store" one &&
+            jq_is '.errors_after == 0' && same 5 $(($(sqlite3 "$scratch/bad/chroma.sqlite3" "SELECT count(*) FROM embeddings") - \
+            $(sql "SELECT count(*) FROM embeddings"))) && same 5 "$(sql "SELECT count(*) FROM embeddings_queue WHERE operation = 3 AND
+            seq_id > (SELECT max(seq_id) - 5 FROM embeddings_queue)")" && each_other_is_kept "${name#*:}" &&
+            runs 0 verify --level deep "$store" || return
+    done
+    unchanged runs 16 rollback --yes --at 2026-11-20T12:00:00Z "$store" one && err_has "name those that are to go back"
+}
+
 # ---- what is told before ----
 
 # figures FILTER: added, removed, changed and kept of the collection docs.
@@ -320,6 +372,8 @@ check "one collection of every release" of_every_release_one
 check "a collection that was removed" a_removed_one_comes_back
 check "numbers that others have" taken_numbers
 check "refused" refused
+check "batches" batches
+check "until a time" until_a_time
 check "the dry run is the plan" the_dry_run_is_the_plan
 check "the state before is kept" the_state_before_is_kept
 check "a transaction is respected" a_transaction_is_respected
