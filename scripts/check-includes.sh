@@ -61,6 +61,7 @@ BEGIN {
 	layer("search", formats " store")
 	layer("snap", formats " store journal audit")
 	layer("repair", formats " store journal audit check lookup snap")
+	layer("selftest", formats " store check snap")
 
 	home("^openssl/", "^libcore/util/digest[.]c$|^libcore/chromem/seal[.]c$")
 	home("^(zlib|libdeflate|igzip_lib|isa-l)([./]|$)", "^libcore/(chromem/[^/]*|snap/pack)[.]c$")

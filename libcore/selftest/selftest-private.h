@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* What the files of the room share: the sample, and a copy of it that is to be damaged. */
+
+#include "chroma/chroma.h"
+#include "chromem/chromem.h"
+#include "selftest/selftest.h"
+
+#define SAMPLE "sample"
+#define CASE "case"
+
+/* What is damaged, in the sample and so in every copy of it. */
+struct victim {
+	enum chromem_compression form;
+	char dir[256];     /* of a collection, or the index directory of one */
+	char document[64]; /* file of a sound document */
+	char other[64];    /* another one */
+	char metadata[64];
+	char collection[64]; /* Chroma: id */
+};
+
+struct damaged {
+	int dirfd; /* of the store */
+	int fd;    /* of the victim's directory; -1 in a Chroma store without an index */
+	const struct victim *victim;
+	const char *scratch; /* for private copies of a database */
+	const char *sql;     /* of the class, where it has some */
+	struct chromem_reader *reader;
+	char why[256]; /* filled where 1 is returned */
+};
+
+/* Do the damage. Returns 0; 1 with @why filled: it cannot be done here; or negative. */
+typedef int damage_fn(struct damaged *d, struct vs_err *err);
+
+struct damage_class {
+	const char *name;
+	const char *what;
+	const char *expected; /* problem codes, divided by blanks; any of them will do */
+	damage_fn *fn;
+	const char *sql;
+};
+
+extern const struct damage_class selftest_chromem_classes[]; /* ends with a NULL name */
+extern const struct damage_class selftest_chroma_classes[];
+
+/* Say why it cannot be done; returns 1. */
+int cannot(struct damaged *d, const char *why);
+
+#define SELFTEST_FILE_MAX (UINT64_C(256) << 20)
+must_check_ int damage_read(int dirfd, const char *name, struct buf *out, struct vs_err *err);
+must_check_ int damage_write(int dirfd, const char *name, struct slice bytes, struct vs_err *err);
+must_check_ int damage_cut(int dirfd, const char *name, struct vs_err *err); /* in half */
+must_check_ int damage_copy(int dirfd, const char *from, const char *to, struct vs_err *err);
+
+/* ---- sample.c ---- */
+
+/* Make the sample in the directory SAMPLE of the scratch directory, and choose the victim. */
+must_check_ int sample_make(const struct store *store, const struct selftest_request *req,
+			    struct victim *victim, enum store_kind *kind,
+			    struct selftest_summary *out, struct vs_err *err);
+
+/* Copy the tree @from to the new directory @to, both below @dirfd. */
+must_check_ int sample_copy(int dirfd, const char *from, const char *to, struct vs_err *err);

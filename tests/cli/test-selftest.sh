@@ -1,0 +1,81 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# selftest: every class of damage is detected in copies of stores of both kinds, which stay as they are.
+set -u
+# In memory where that is to be had.
+[ ! -w /dev/shm ] || export TMPDIR=/dev/shm
+. "${SOURCE_ROOT:?}/tests/cli/cli.sh"
+mkdir "$scratch/stores" "$scratch/copies"
+tar -C "$scratch/stores" -xJf "$source/tests/data/chroma/stores.tar.xz" base healthy-1.0 healthy-1.3 legacy-0.6.3 graph-disconnected sqlite-truncated
+
+# Nothing stays in the scratch directory.
+selftest() {
+    json selftest "$1" selftest --scratch "$scratch/copies" "${@:2}" && rmdir "$scratch/copies" && mkdir "$scratch/copies"
+}
+
+all_detected() {
+    jq_is '.summary.missed == 0 and all(.classes[]; .outcome != "missed")' &&
+        jq_is '(.classes | map(.class) | unique | length) == (.classes | length)' &&
+        jq_is 'all(.classes[] | select(.outcome == "detected"); .code as $code | .expected | split(" ") | index($code) != null)'
+}
+
+made_for_it() {
+    selftest 0 && all_detected && jq_is '.store == null and .summary.detected >= 33 and .summary.not_repaired == 0 and .summary.repaired > 15' &&
+        jq_is '[.classes[] | select(.outcome == "skipped") | .class] == ["document-checksum", "document-trailer"]'
+}
+
+as_text() {
+    runs 0 selftest --no-repair --scratch "$scratch/copies" && out_has 'metadata-lost        detected  not tried  chromem-metadata-missing ' &&
+        last_line 'good: 33 of 33 classes detected in copies of 16 documents, 2 skipped; 0 of 0 repaired'
+}
+
+chromem_stores() {
+    local name
+    for name in healthy-contextd healthy-gz healthy-plain many-damages; do
+        fixture "$name" && unchanged selftest 0 "$store" && all_detected && jq_is '.summary.detected >= 30' || { echo "$name" && show && return 1; }
+    done
+    # What is damaged by itself is no help.
+    jq_is '.summary.errors_before > 3'
+}
+
+compressed() {
+    fixture healthy-gz && selftest 0 --no-repair "$store" &&
+        jq_is 'all(.classes[] | select(.class == "document-checksum" or .class == "document-trailer"); .outcome == "detected")'
+}
+
+chroma_stores() {
+    local name
+    for name in base healthy-1.0 healthy-1.3 legacy-0.6.3; do
+        store=$scratch/stores/$name
+        unchanged selftest 0 --no-repair "$store" && all_detected && jq_is '.summary.detected >= 30' || { echo "$name" && show && return 1; }
+    done
+}
+
+chroma_repaired() {
+    store=$scratch/stores/base && unchanged selftest 0 "$store" && all_detected &&
+        jq_is '[.classes[] | select(.class == "link-range" or .class == "header-entry" or .class == "pickle-lost" or .class == "lists-size") | .repair]
+            == ["repaired", "repaired", "repaired", "repaired"]'
+}
+
+bounded() {
+    fixture healthy-contextd && selftest 0 --no-repair --max-documents 7 "$store" && jq_is '.summary.documents <= 7' &&
+        json error 8 selftest --max-bytes 1K "$scratch/stores/base" && err_has '--max-bytes' && json error 16 selftest --max-bytes 0 "$store"
+}
+
+refused() {
+    fixture healthy-contextd && json error 16 selftest --scratch "$store" "$store" && err_has 'inside of the store' &&
+        json error 8 selftest --scratch "$scratch/absent" "$store" && json error 8 selftest "$scratch/absent" &&
+        mkdir "$scratch/empty" && json error 16 selftest --scratch "$scratch/copies" "$scratch/empty" && err_has 'without STORE' &&
+        json error 8 selftest --scratch "$scratch/copies" "$scratch/stores/sqlite-truncated" && err_has 'cannot be sampled' && rmdir "$scratch/copies"
+}
+
+check "a store made for it" made_for_it
+check "as text" as_text
+check "chromem stores" chromem_stores
+check "a compressed store" compressed
+check "Chroma stores" chroma_stores
+check "Chroma stores repaired" chroma_repaired
+check "limits of the sample" bounded
+check "refused" refused
+finish_cli
