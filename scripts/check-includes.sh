@@ -4,7 +4,7 @@
 # check-includes.sh [ROOT]: who may use whom
 #
 # 1. A room includes only rooms below it, and of those only the front door ROOM/ROOM.h.
-# 2. Codecs (gob, pickle, hnsw) turn bytes into values: they open nothing.
+# 2. Codecs (gob, pickle, hnsw, sqlitefile) turn bytes into values: they open nothing.
 # 3. A library of the system is included only where it has its one home.
 # 4. In libcore nothing prints, reads the environment or ends the process; util may abort. Only cmd
 #    runs other programs.
@@ -44,13 +44,14 @@ function ban(names, what,    n, i, part) {
 }
 
 BEGIN {
-	codecs = "gob pickle hnsw"
+	codecs = "gob pickle hnsw sqlitefile"
 	formats = "util file " codecs " chromem chroma"
 	layer("util", "")
 	layer("file", "util")
 	layer("gob", "util")
 	layer("pickle", "util")
 	layer("hnsw", "util")
+	layer("sqlitefile", "util")
 	layer("chromem", "util file " codecs)
 	layer("chroma", "util file " codecs)
 	layer("store", formats)
