@@ -137,9 +137,25 @@ static void show(struct change *c, void *ctx)
 
 /* ---- the command ---- */
 
+/*
+ * One of the indexes. Where it was found by looking, one that was never saved, and so cannot be built,
+ * is no reason to leave the others as they are.
+ */
+static int plan_one(struct change *c, const char *collection, bool is_asked_for, struct pool *pool,
+		    struct indexes *indexes, struct vs_err *err)
+{
+	int r = plan_index(&c->plan, c->store, collection, pool, indexes, err);
+
+	if (r != VS_EUSAGE || is_asked_for)
+		return r;
+	plan_leave(&c->plan, "chroma-index-id-missing", collection, err->text, NULL);
+	return 0;
+}
+
 static int plan_all(struct change *c, char *const *operands, struct indexes *indexes,
 		    struct vs_err *err)
 {
+	bool is_asked_for = *operands != NULL;
 	cleanup_(targets_fini) struct targets t = { 0 };
 	cleanup_(pool_freep) struct pool *pool = pool_new(app_jobs(c->app));
 	int r = 0;
@@ -149,7 +165,7 @@ static int plan_all(struct change *c, char *const *operands, struct indexes *ind
 	if (t.count == 0)
 		r = find_targets(c, &t, err);
 	for (size_t i = 0; r == 0 && i < t.count; i++)
-		r = plan_index(&c->plan, c->store, t.items[i], pool, indexes, err);
+		r = plan_one(c, t.items[i], is_asked_for, pool, indexes, err);
 	for (size_t i = 0; i < indexes->count; i++)
 		c->accepts_errors |= indexes->row[i].summary.lost > 0;
 	return r < 0 ? r : plan_stamp(&c->plan, c->store->dirfd, err);

@@ -103,6 +103,9 @@ must_check_ int chroma_copy_make(struct chroma_copy *copy, int dirfd, const char
 				 struct vs_err *err);
 void chroma_copy_remove(struct chroma_copy *copy);
 
+/* Only the directory: for a database that is going to be made at its path. */
+must_check_ int chroma_copy_dir(struct chroma_copy *copy, const char *scratch, struct vs_err *err);
+
 /* Copy the file @name from one directory to the other, where there must be none. */
 must_check_ int chroma_copy_part(int from_dirfd, const char *name, int to_dirfd,
 				 struct vs_err *err);
@@ -318,6 +321,15 @@ must_check_ int chroma_migrations_check(struct chroma_db *db,
 					void (*fn)(void *ctx, enum chroma_migration_fault fault,
 						   const char *dir, int64_t version),
 					void *ctx, struct vs_err *err);
+
+/* A migration as it was released, all of them in the order in which they are applied (released.c). */
+struct chroma_migration {
+	const char *dir;
+	int version;
+	const char *filename;
+	const char *sql;
+};
+const struct chroma_migration *chroma_migration_at(size_t index); /* NULL: no more */
 
 #include "chroma/edit.h"
 

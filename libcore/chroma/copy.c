@@ -120,6 +120,14 @@ int chroma_copy_make(struct chroma_copy *copy, int dirfd, const char *scratch, s
 	return r;
 }
 
+int chroma_copy_dir(struct chroma_copy *copy, const char *scratch, struct vs_err *err)
+{
+	cleanup_(file_closep) int above = -1;
+	int r = file_open_dir(AT_FDCWD, scratch, FILE_FOLLOW, &above, err);
+
+	return r < 0 ? r : make_dir(copy, above, scratch, err);
+}
+
 /* Only names that SQLite or we have made; a directory with anything else in it stays. */
 void chroma_copy_remove(struct chroma_copy *copy)
 {

@@ -65,5 +65,9 @@ must_check_ int chroma_edit_vacuum(struct chroma_edit *e, struct vs_err *err);
  */
 must_check_ int chroma_edit_finish(struct chroma_edit *e, const char **path, struct vs_err *err);
 
+/* Have SQLite take the journal or log beside the file @path, a copy of the caller's own, into it, as far
+ * as it can. */
+void chroma_edit_settle(const char *path);
+
 /* Remove copies that a killed process has left in @scratch. The caller is the only one to use it. */
 must_check_ int chroma_edit_sweep(const char *scratch, struct vs_err *err);

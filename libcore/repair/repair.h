@@ -434,6 +434,10 @@ must_check_ int rollback_prove(const struct rollback_request *req, struct vs_err
 
 #include "repair/index.h"
 
+/* ---- salvage of a database (salvage.h) ---- */
+
+#include "repair/salvage.h"
+
 /* ---- metadata backups (backup.c) ---- */
 
 struct backup_result {

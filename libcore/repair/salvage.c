@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Salvage of a Chroma store's database, from the first page to the new file; see salvage.h. */
+
+#include "repair/salvage-private.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+static void work_freep(struct salvage_work **w_)
+{
+	struct salvage_work *w = *w_;
+
+	if (!w)
+		return;
+	sqlitefile_freep(&w->file);
+	chroma_edit_freep(&w->edit);
+	for (size_t i = 0; i < w->schema_count; i++) {
+		free(w->schema[i].type);
+		free(w->schema[i].name);
+		free(w->schema[i].sql);
+	}
+	free(w->schema);
+	file_closep(&w->fd);
+	chroma_copy_remove(&w->old);
+	chroma_copy_remove(&w->made);
+	chroma_copy_remove(&w->side);
+	free(w);
+	*w_ = NULL;
+}
+
+void salvage_freep(struct salvage **s_)
+{
+	struct salvage *s = *s_;
+
+	if (!s)
+		return;
+	work_freep(&s->work);
+	for (size_t i = 0; i < s->record_count; i++) {
+		free(s->records[i].collection);
+		vs_free_const(s->records[i].id.ptr);
+		free(s->records[i].missing);
+	}
+	for (size_t i = 0; i < s->note_count; i++)
+		free(s->notes[i]);
+	free(s->notes);
+	free(s->records);
+	free(s->tables);
+	free(s->damages);
+	free(s);
+	*s_ = NULL;
+}
+
+/* ---- the old database ---- */
+
+static bool is_beside(const struct store *store, const char *name)
+{
+	struct vs_err absent = { 0 };
+	struct file_info info;
+
+	return file_stat_at(store->dirfd, name, FILE_NO_FOLLOW, &info, &absent) == 0 &&
+	       info.size > 0;
+}
+
+/* A journal or a log belongs to its content: then what is read is a copy that has taken it in. */
+static int open_old(struct salvage_work *w, const char *scratch, struct vs_err *err)
+{
+	struct file_info info;
+	int r = chroma_look_for_writer(w->store->dirfd, err);
+
+	if (r < 0)
+		return r;
+	if (is_beside(w->store, CHROMA_DATABASE "-journal") ||
+	    is_beside(w->store, CHROMA_DATABASE "-wal")) {
+		r = chroma_copy_make(&w->old, w->store->dirfd, scratch, err);
+		if (r < 0)
+			return r;
+		chroma_edit_settle(w->old.path);
+		w->fd = open(w->old.path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	} else {
+		w->fd = openat(w->store->dirfd, CHROMA_DATABASE,
+			       O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	}
+	if (w->fd < 0)
+		return vs_fail_errno(err, "%s", CHROMA_DATABASE);
+	r = file_stat_fd(w->fd, &info, err);
+	if (r == 0 && info.type != FILE_REGULAR)
+		return vs_fail(err, VS_EFORMAT, "%s: is not a regular file", CHROMA_DATABASE);
+	w->size = info.size;
+	return r;
+}
+
+static int is_ok(void *ctx, const struct chroma_row *row, struct vs_err *err)
+{
+	(void)err;
+	*(bool *)ctx = slice_eq_str(chroma_bytes(row, 0), "ok");
+	return 0;
+}
+
+/* Does SQLite find nothing wrong either? It looks at indexes, which do not matter here. */
+static bool is_sound_to_sqlite(const struct store *store)
+{
+	cleanup_(chroma_db_closep) struct chroma_db *db = NULL;
+	struct vs_err err = { 0 };
+	bool is_sound = false;
+
+	return chroma_db_open(&db, store->dirfd, NULL, &err) == 0 &&
+	       chroma_query(db, "PRAGMA integrity_check(1)", NULL, is_ok, &is_sound, &err) == 0 &&
+	       is_sound && chroma_db_check_fts(db, &err) == 0;
+}
+
+/* ---- the new one ---- */
+
+static int begin(struct salvage_work *w, const char *scratch, struct vs_err *err)
+{
+	int r = chroma_copy_dir(&w->made, scratch, err);
+
+	if (r == 0)
+		r = chroma_copy_dir(&w->side, scratch, err);
+	if (r == 0)
+		r = chroma_edit_open(&w->edit, w->made.path, err);
+	return r < 0 ? r : chroma_edit_attach(w->edit, w->side.path, "s", err);
+}
+
+static bool is_any_of_ours(const struct salvage_work *w)
+{
+	return w->tree[KIND_MIGRATIONS] + w->strays[KIND_MIGRATIONS] + w->tree[KIND_COLLECTIONS] +
+		       w->strays[KIND_COLLECTIONS] + w->tree[KIND_SEGMENTS] +
+		       w->strays[KIND_SEGMENTS] + w->tree[KIND_EMBEDDINGS] +
+		       w->strays[KIND_EMBEDDINGS] >
+	       0;
+}
+
+int salvage_make(struct salvage **out, const struct store *store, const char *scratch,
+		 struct vs_err *err)
+{
+	cleanup_(salvage_freep) struct salvage *s = vs_alloc(sizeof(*s));
+	struct salvage_work *w = vs_alloc(sizeof(*w));
+	int r;
+
+	s->work = w;
+	w->out = s;
+	w->store = store;
+	w->fd = -1;
+	r = open_old(w, scratch, err);
+	if (r == 0)
+		r = begin(w, scratch, err);
+	if (r == 0)
+		r = salvage_read(w, err);
+	if (r == 0 && !is_any_of_ours(w))
+		return vs_fail(err, VS_EFORMAT,
+			       "%s: no page of it has rows of Chroma's tables; restore a snapshot",
+			       CHROMA_DATABASE);
+	if (r == 0)
+		r = salvage_schema(w, err);
+	if (r == 0)
+		r = salvage_tables(w, err);
+	if (r == 0)
+		r = salvage_report(w, err);
+	if (r == 0)
+		r = chroma_edit_finish(w->edit, &s->path, err);
+	if (r < 0)
+		return r;
+	s->has_all_ids = w->is_whole[KIND_EMBEDDINGS] || w->is_whole[KIND_IX_EMBEDDINGS];
+	if (!s->has_all_ids)
+		salvage_note(
+			s, "records and the index of their ids are damaged: others may be lost of "
+			   "which nothing is left");
+	s->is_sound = s->damage_total == 0 && is_sound_to_sqlite(store);
+	*out = VS_TAKE(s);
+	return 0;
+}
