@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * Records out of a collection, without touching its index: that is what the queue is for. The metadata
- * segment has seen the removal at once, and the vector segment takes it from the queue, where the
- * server leaves it until the next time it saves the index.
+ * Records out of a collection, without touching its index: that is what the queue is for. The
+ * metadata segment has seen the removal at once, and the vector segment takes it from the queue,
+ * where the server leaves it until the next time it saves the index.
  */
 
 #include "chroma/chroma.h"

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * Digests of records, to tell two states of a collection apart. A record's covers what a client sees of
- * it in the database: keys, types, values, the document and lists among them. Numbers of rows, which
- * may be others in a copy, are not in it. The vector is not either; the record's number in the queue
- * changes with every operation, one on the vector included, and stands beside the digest.
+ * Digests of records, to tell two states of a collection apart. A record's covers what a client
+ * sees of it in the database: keys, types, values, the document and lists among them. Numbers of
+ * rows, which may be others in a copy, are not in it. The vector is not either; the record's
+ * number in the queue changes with every operation, one on the vector included, and stands
+ * beside the digest.
  *
  *	record: for each value in order of key: key {8 length, bytes}, column and type {8},
  *		value {8 length, bytes}; numbers as text of 17 digits at most;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * The database as one file, while others may use it. SQLite's locks keep writers from
- * changing the file as long as it is copied; its bytes are then those of one moment, and, unlike
- * with SQLite's own way to copy, the file's own: a database that has not changed gives the same copy.
+ * The database as one file, while others may use it. SQLite's locks keep writers from changing
+ * the file as long as it is copied; its bytes are then those of one moment, and, unlike with
+ * SQLite's own way to copy, the file's own: a database that has not changed gives the same copy.
  * What a crash left beside the file, or a log, is taken into the copy.
  */
 

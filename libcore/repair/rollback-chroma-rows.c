@@ -105,8 +105,8 @@ static int was_added(const struct rollback_request *req, const struct chroma_sum
 	return 0;
 }
 
-/* Which of @l are wanted; @out has a place for each, owned. A hundred are a batch, in the order of the
- * last operation on each. */
+/* Which of @l are wanted; @out has a place for each, owned. A hundred are a batch, in the order
+ * of the last operation on each. */
 static int choose(const struct rollback_request *req, const char *id, const struct sum_list *l,
 		  bool *out, struct vs_err *err)
 {

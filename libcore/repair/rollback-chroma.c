@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * A Chroma store back to a snapshot. All of it: the database is replaced whole, and index directories
- * file by file where they differ. Some collections: their rows leave a copy of the database, and those
- * of the snapshot come in (chroma/carry.h); the rows of all others are compared before and after.
+ * A Chroma store back to a snapshot. All of it: the database is replaced whole, and index
+ * directories file by file where they differ. Some collections: their rows leave a copy of the
+ * database, and those of the snapshot come in (chroma/carry.h); the rows of all others are
+ * compared before and after.
  *
  * The database comes last among the steps, and is what makes the rest count: index files of a
  * segment that no row names are nobody's. What is in the store's directory beside the database and

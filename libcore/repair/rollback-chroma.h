@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * Two states of a Chroma store's database, then and now, and how the records of a collection differ.
- * Private to the planner of rollbacks.
+ * Two states of a Chroma store's database, then and now, and how the records of a collection
+ * differ. Private to the planner of rollbacks.
  */
 
 #include "chroma/chroma.h"

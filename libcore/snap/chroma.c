@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * What a snapshot needs to know of a Chroma store: one database for all collections, and a directory
- * of index files for each. A server may be running beside it.
+ * What a snapshot needs to know of a Chroma store: one database for all collections, and a
+ * directory of index files for each. A server may be running beside it.
  *
- * The database is copied first, under SQLite's lock for readers, so it is of one moment; what lies
- * beside it (-journal, -wal, -shm) is taken in and never in a snapshot. The server writes index files
- * first and notes in the database afterwards how far they have come, so the copy fits the index files
- * as long as none of those was written between a look before the copy and one after the reading.
- * Then all of it is read again.
+ * The database is copied first, under SQLite's lock for readers, so it is of one moment; what
+ * lies beside it (-journal, -wal, -shm) is taken in and never in a snapshot. The server writes
+ * index files first and notes in the database afterwards how far they have come, so the copy
+ * fits the index files as long as none of those was written between a look before the copy and
+ * one after the reading. Then all of it is read again.
  *
  * Records are rows, so their number and the digest over them come from the copy; the members of a
  * collection are its index files, and the database belongs to none.
@@ -23,8 +23,8 @@
 /* As long as a server waits for another by default. */
 #define WAIT_MS 10000
 
-/* Two writes within a tick of the kernel's clock give a file the same time, so it is only told apart
- * from what it will be once it has rested longer than that. */
+/* Two writes within a tick of the kernel's clock give a file the same time, so it is only told
+ * apart from what it will be once it has rested longer than that. */
 #define TICK_NS (INT64_C(20) * 1000000)
 #define REST_TRIES 25
 
@@ -223,7 +223,8 @@ static int add_collections(struct snap_manifest *m, struct chroma_db *db,
 		uint64_t records = 0;
 		int r;
 
-		/* Sorted, so only a neighbour can have the same id; nothing else would stand for it. */
+		/* Sorted, so only a neighbour can have the same id; nothing else would stand for
+		 * it. */
 		if (!snap_path_is_safe(slice_str(from->id)) ||
 		    (m->collection_count > 0 && strcmp(to[-1].directory, from->id) == 0))
 			continue;

@@ -93,8 +93,8 @@ static void carry(const struct scene *s, struct chroma_edit *e, const char *id,
 	cr_assert_eq(chroma_carry(e, s->original, id, out, &err), 0, "%s", err.text);
 }
 
-/* Both databases as statements, in the same order: the inverted index aside, which is laid out anew,
- * and the order in which rows of a table without a key of its own were made. */
+/* Both databases as statements, in the same order: the inverted index aside, which is laid out
+ * anew, and the order in which rows of a table without a key of its own were made. */
 static void expect_same(const struct scene *s)
 {
 	shell("cd %s && for f in original " CHROMA_DATABASE "; do sqlite3 $f .dump | "
@@ -300,7 +300,8 @@ Test(chroma_carry, taken_numbers_of_an_old_release)
 	scene_end(&s);
 }
 
-/* The highest rows of the queue leave: what is written next is not below what segments have seen. */
+/* The highest rows of the queue leave: what is written next is not below what segments have
+ * seen. */
 Test(chroma_carry, numbering_goes_on)
 {
 	static const char *const stores[] = { "base", "legacy-0.6.3" };
