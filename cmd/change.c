@@ -239,6 +239,12 @@ static int finish(struct change *c, int status, const char *outcome,
 	cleanup_(buf_fini) struct buf command = { 0 };
 	bool is_applied = result != NULL;
 
+	if (is_applied)
+		snprintf(c->app->outcome, sizeof(c->app->outcome),
+			 "applied as %.127s: %" PRIu64 " errors before, %" PRIu64 " now",
+			 result->run, result->before.errors, result->after.errors);
+	else
+		snprintf(c->app->outcome, sizeof(c->app->outcome), "%s", outcome);
 	emit_json_bool(e, "applied", is_applied);
 	emit_json_str(e, "outcome", outcome);
 	if (is_applied) {

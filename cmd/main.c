@@ -2,6 +2,7 @@
 
 /* Start, dispatch, end: the process around a command. */
 
+#include "log.h"
 #include "progress.h"
 
 #include <fcntl.h>
@@ -49,6 +50,7 @@ static void tell_failure(struct app *app, int status, const char *text)
 	void (*failed)(void *ctx, int status, const char *text) = app->failed;
 
 	app->failed = NULL;
+	snprintf(app->failure, sizeof(app->failure), "%.511s", text);
 	if (failed)
 		failed(app->failed_ctx, status, text);
 }
@@ -163,7 +165,9 @@ static int run(struct app *app, int argc, char **argv)
 			help_overview(app);
 		return EXIT_CLEAN;
 	}
-	return app->command->run(app, parsed.opts, parsed.operands);
+	r = app->command->run(app, parsed.opts, parsed.operands);
+	log_end(app, r, parsed.operands);
+	return r;
 }
 
 int main(int argc, char **argv)

@@ -2,6 +2,7 @@
 
 /* `vsctl monitor`: the rounds, and what is done between them. */
 
+#include "log.h"
 #include "monitor.h"
 
 #include "file/file.h"
@@ -133,6 +134,8 @@ static void run_hook(struct monitor *m, const struct monitor_target *t, const ch
 		event.message = buf_cstr(&text);
 	}
 	app_note(m->app, "%s: %s: %s", t->path, name, event.message);
+	log_event(m->app, strcmp(name, "recovered") == 0 ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR,
+		  "%s: %s: %s", t->path, name, event.message);
 	if (!command)
 		return;
 	alive_for(m, (int64_t)(m->hook_limit_s + 10) * 1000000000);

@@ -19,6 +19,8 @@ const struct opt common_options[] = {
 		"the store, instead of the first operand"),
 	OPT_FILE("config", 0, struct common_opts, config, "FILE",
 		 "the file with settings; default: VSCTL_CONFIG, then /etc/vsctl.conf"),
+	OPT_FILE("log-file", 0, struct common_opts, log_file, "FILE",
+		 "add a line about each change and each failure to FILE"),
 	OPT_FLAG("help", 'h', struct common_opts, help, "print this help"),
 	OPT_FLAG("version", 0, struct common_opts, version, "print the version"),
 	OPT_END,

@@ -122,6 +122,10 @@ static int verify_one(struct app *app, const struct verify_request *req, enum ve
 	progress_end();
 	if (r < 0)
 		return app_error(app, &err);
+	snprintf(app->outcome, sizeof(app->outcome),
+		 "%s: %" PRIu64 " errors, %" PRIu64 " warnings; loadable: %s",
+		 verdict_name(report.summary.verdict), report.summary.errors,
+		 report.summary.warnings, loadable_name(report.summary.loadable));
 	show(app, &report, format);
 	return format == VERIFY_NAGIOS ? (int)verify_nagios_status(&report)
 				       : verify_status(&report, req);

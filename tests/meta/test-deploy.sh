@@ -54,6 +54,15 @@ cron_lines() {
     ! grep -vE '^(#.*|CRON_TZ=UTC|([0-9*/,-]+ ){5}root vsctl .+)$' vsctl.cron
 }
 
+# Where logrotate is not at hand, the file at least names the place that the units make.
+logrotate_file() {
+    grep -q '^/var/log/vsctl/\*\.log {$' vsctl.logrotate && [ "$(grep -l '^LogsDirectory=vsctl$' systemd/*.service | wc -l)" -eq 4 ] || return
+    command -v logrotate >/dev/null || return 0
+    sed "s|/var/log/vsctl|$scratch/log|" vsctl.logrotate >"$scratch/rotate.conf" && chmod 644 "$scratch/rotate.conf" &&
+        logrotate -d -s "$scratch/state" "$scratch/rotate.conf" 2>"$scratch/said" || { cat "$scratch/said" && return 1; }
+    ! grep -i '^error' "$scratch/said"
+}
+
 rules() {
     command -v promtool >/dev/null || return 0
     promtool check rules vsctl.rules.yml && cp vsctl.rules.yml "$source/tests/meta/vsctl.rules.test.yml" "$scratch" &&
@@ -88,6 +97,7 @@ check "every timer has its service" every_timer_has_its_service
 check "services are hardened" services_are_hardened
 check "command lines" command_lines
 check "cron lines" cron_lines
+check "logrotate takes its file" logrotate_file
 check "rules fire where they should and nowhere else" rules
 check "rules and dashboard ask for exported names only" only_exported_names
 finish
