@@ -90,6 +90,16 @@ int change_open(struct change *c, struct app *app, const struct change_opts *opt
 	return -1;
 }
 
+const char *change_scratch(const struct change *c)
+{
+	const char *tmp = getenv("TMPDIR");
+
+	/* A dry run holds no lock: the next run that does would sweep its copy away. */
+	if (!c->opts->dry_run)
+		return session_state_path(c->session);
+	return tmp && tmp[0] != '\0' ? tmp : "/tmp";
+}
+
 void change_fini(struct change *c)
 {
 	if (c->app && c->app->failed_ctx == c)

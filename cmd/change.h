@@ -66,6 +66,9 @@ must_check_ int change_open(struct change *c, struct app *app, const struct chan
  */
 must_check_ int change_run(struct change *c, void (*extra)(struct change *c, void *ctx), void *ctx);
 
+/* A directory for private copies of a database; borrowed from @c. */
+const char *change_scratch(const struct change *c);
+
 void change_fini(struct change *c);
 
 /* A command for this store as it can be pasted, see text_command(); with --state where it was given.

@@ -61,10 +61,32 @@ static int look_there(const struct change *c, const char *directory, const char 
 	return 0;
 }
 
+/* Rows and index of one collection: the database is made anew, once for each command. */
+static int run_add_chroma(struct app *app, struct change *c, const char *reason,
+			  char *const *collections)
+{
+	const struct chroma_aside_request req = { .collection = collections[0],
+						  .reason = reason,
+						  .time_ns = clock_now_ns(app->clock),
+						  .scratch = change_scratch(c) };
+	cleanup_(chroma_aside_freep) struct chroma_aside *aside = NULL;
+	struct vs_err err = { 0 };
+
+	if (!collections[0] || collections[1])
+		return app_usage(app, "one collection of a Chroma store at a time");
+	if (strchr(collections[0], '/'))
+		return app_usage(
+			app, "of a Chroma store a whole collection is set aside, by name or id");
+	if (plan_chroma_aside(&c->plan, c->store, &req, &aside, &err) < 0 ||
+	    plan_stamp(&c->plan, c->store->dirfd, &err) < 0)
+		return app_error(app, &err);
+	return change_run(c, NULL, NULL);
+}
+
 static int run_add(struct app *app, const void *opts_, char *const *operands)
 {
 	const struct quarantine_opts *opts = opts_;
-	cleanup_(change_fini) struct change c = { 0 };
+	cleanup_(change_fini) struct change c = { .takes_chroma = true };
 	struct quarantine_request req = { .reason = opts->reason ? opts->reason : "asked for" };
 	struct vs_err err = { 0 };
 	int status;
@@ -72,6 +94,8 @@ static int run_add(struct app *app, const void *opts_, char *const *operands)
 	status = change_open(&c, app, &opts->change, operands[0]);
 	if (status >= 0)
 		return status;
+	if (c.store->kind == STORE_CHROMA)
+		return run_add_chroma(app, &c, req.reason, operands + 1);
 	req.time_ns = clock_now_ns(app->clock);
 	for (size_t i = 1; operands[i]; i++) {
 		struct quarantine_file file = { .reason = req.reason, .is_document = true };
@@ -107,6 +131,8 @@ static const struct example add_examples[] = {
 	{ "vsctl quarantine add /var/lib/app/store e9f85bf6", "set a whole collection aside" },
 	{ "vsctl quarantine add /var/lib/app/store e9f85bf6/12ab34cd.gob",
 	  "set one document aside" },
+	{ "vsctl quarantine add /var/lib/chroma docs",
+	  "set a collection of a Chroma store aside, rows and index" },
 	{ NULL, NULL },
 };
 
@@ -325,10 +351,25 @@ static const struct opt release_options[] = {
 	OPT_END,
 };
 
+static int release(struct change *c, const struct quarantine_item *item,
+		   struct chroma_aside **aside, struct vs_err *err)
+{
+	if (c->store->kind == STORE_CHROMA && item->is_chroma)
+		return plan_chroma_release(&c->plan, c->store, item, change_scratch(c), aside, err);
+	if (item->is_rows)
+		return vs_fail(
+			err, VS_ENOTSUP,
+			"%s: rows that a repair has taken out of a database; vsctl undo takes the "
+			"repair back, and with it they are there again",
+			item->name);
+	return plan_release(&c->plan, c->store, item, err);
+}
+
 static int run_release(struct app *app, const void *opts_, char *const *operands)
 {
 	const struct quarantine_opts *opts = opts_;
-	cleanup_(change_fini) struct change c = { 0 };
+	cleanup_(chroma_aside_freep) struct chroma_aside *aside = NULL;
+	cleanup_(change_fini) struct change c = { .takes_chroma = true };
 	cleanup_(quarantine_item_fini) struct quarantine_item item = { 0 };
 	struct vs_err err = { 0 };
 	int status;
@@ -340,7 +381,7 @@ static int run_release(struct app *app, const void *opts_, char *const *operands
 	c.accepts_errors = true;
 	c.minds_leftovers = true;
 	if (quarantine_find(c.store, operands[1], &item, &err) < 0 ||
-	    plan_release(&c.plan, c.store, &item, &err) < 0)
+	    release(&c, &item, &aside, &err) < 0)
 		return app_error(app, &err);
 	return change_run(&c, NULL, NULL);
 }
@@ -373,7 +414,7 @@ static const struct opt purge_options[] = {
 static int run_purge(struct app *app, const void *opts_, char *const *operands)
 {
 	const struct quarantine_opts *opts = opts_;
-	cleanup_(change_fini) struct change c = { 0 };
+	cleanup_(change_fini) struct change c = { .takes_chroma = true };
 	cleanup_(quarantine_item_fini) struct quarantine_item item = { 0 };
 	struct purge_request req = { .item = &item, .copy = opts->copy };
 	unsigned char key[CHROMEM_KEY_LEN];

@@ -68,16 +68,6 @@ static int load_plan(struct change *c, const char *path, struct vs_err *err)
 	return 0;
 }
 
-/* The copy of a dry run is not where another run would sweep it away. */
-static const char *scratch_of(const struct change *c)
-{
-	const char *tmp = getenv("TMPDIR");
-
-	if (!c->opts->dry_run)
-		return session_state_path(c->session);
-	return tmp && tmp[0] != '\0' ? tmp : "/tmp";
-}
-
 static int make_plan(struct change *c, const char *const *only, struct indexes *indexes,
 		     struct vs_err *err)
 {
@@ -89,7 +79,7 @@ static int make_plan(struct change *c, const char *const *only, struct indexes *
 		.time_ns = clock_now_ns(c->app->clock),
 		.find_name = names_find_one,
 		.find_name_ctx = &finder,
-		.scratch = scratch_of(c),
+		.scratch = change_scratch(c),
 		.pool = pool,
 		.indexes = indexes,
 	};

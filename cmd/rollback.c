@@ -10,6 +10,7 @@
 
 #include "rollback.h"
 
+#include "keep.h"
 #include "key.h"
 #include "progress.h"
 
@@ -179,36 +180,12 @@ static int run_command(struct going_back *g, const char *command, struct vs_err 
 	return 0;
 }
 
-static int keep_state_before(struct going_back *g, const struct check_summary *before,
-			     struct vs_err *err)
+static int keep_before(struct going_back *g, const struct check_summary *before, struct vs_err *err)
 {
-	cleanup_(vs_freep) char *verdict = vs_strdup(verdict_name(before->verdict));
-	cleanup_(vs_freep) char *loadable = vs_strdup(loadable_name(before->loadable));
-	cleanup_(vs_freep) char *level = vs_strdup("full");
-	const struct snap_health health = {
-		.verdict = verdict,
-		.loadable = loadable,
-		.level = level,
-		.errors = before->errors,
-		.warnings = before->warnings,
-	};
-	cleanup_(snap_manifest_freep) struct snap_manifest *m = NULL;
-	cleanup_(buf_fini) struct buf reason = { 0 };
-	struct snap_create_request req = {
-		.tool_version = VSCTL_VERSION,
-		.health = &health,
-		.jobs = g->access.jobs,
-		.clock = g->c.app->clock,
-	};
-	int r;
+	cleanup_(buf_fini) struct buf command = { 0 };
 
-	buf_printf(&reason, SNAP_REASON_BEFORE "rollback to %s", g->m->id);
-	req.reason = buf_cstr(&reason);
-	r = snap_create(g->access.state_dirfd, g->c.store, &req, &m, err);
-	if (r < 0)
-		return vs_err_in(err, "the state before could not be kept");
-	g->safety = vs_strdup(m->id);
-	return 0;
+	buf_printf(&command, "rollback to %s", g->m->id);
+	return keep_state_before(&g->c, before, buf_cstr(&command), &g->safety, err);
 }
 
 static bool is_needed(void *ctx, const struct snap_member *member)
@@ -285,7 +262,7 @@ static int prepare(void *ctx, const struct check_summary *before, struct vs_err 
 	if (g->opts->pre_cmd)
 		r = run_command(g, g->opts->pre_cmd, err);
 	if (r == 0)
-		r = keep_state_before(g, before, err);
+		r = keep_before(g, before, err);
 	return r == 0 ? unpack(g, err) : r;
 }
 

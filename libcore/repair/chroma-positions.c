@@ -7,163 +7,16 @@
  * the highest number among the records has been taken in. What comes behind is taken in again, which
  * changes nothing: the last word on each record is the same.
  *
- * Index: it has no numbers. A row is in it when the id has the row's vector, or, of a delete, when the id is
- * not there. The position is the last row up to which all are in it; where the index cannot be asked, it is
- * the one before the first row that is left. Too low costs time; too high loses writes.
+ * Index: see chroma-shown.c. Too low costs time; too high loses writes.
  *
  * Queue: numbers are given one above its highest row. Where rows were removed from its end, records or
  * positions are ahead of it, and a row has to stand where it has been.
  */
 
 #include "repair/chroma-private.h"
-#include "repair/index-private.h"
 
 /* No server has ever counted that far. */
 #define POSITION_MAX (INT64_C(1) << 53)
-
-struct log_row {
-	int64_t seq_id;
-	int64_t operation;
-	struct slice id;     /* ptr owned */
-	struct slice vector; /* ptr owned */
-	size_t group;        /* rows of one id have the same */
-};
-
-struct log {
-	struct log_row *row; /* owned; rising by number */
-	size_t count, cap;
-};
-
-static void log_fini(struct log *log)
-{
-	for (size_t i = 0; i < log->count; i++) {
-		vs_free_const(log->row[i].id.ptr);
-		vs_free_const(log->row[i].vector.ptr);
-	}
-	free(log->row);
-}
-
-static int on_log(void *ctx, const struct chroma_row *row, struct vs_err *err)
-{
-	struct log *log = ctx;
-	struct slice id = chroma_bytes(row, 2);
-	struct log_row *r;
-
-	(void)err;
-	log->row = vs_grow(log->row, &log->cap, log->count + 1, sizeof(*log->row));
-	r = &log->row[log->count++];
-	*r = (struct log_row){ .seq_id = chroma_int(row, 0),
-			       .operation = chroma_int(row, 1),
-			       .id = slice_of(vs_strndup(id), id.len) };
-	if (chroma_type(row, 3) == CHROMA_BLOB) {
-		struct slice vector = chroma_bytes(row, 3);
-
-		r->vector = slice_of(vs_strndup(vector), vector.len);
-	}
-	return 0;
-}
-
-static int log_load(struct chroma_fixing *f, const struct chroma_collection *c, struct log *log,
-		    struct vs_err *err)
-{
-	return chroma_query(chroma_fixing_db(f),
-			    "SELECT seq_id, operation, id, vector FROM embeddings_queue "
-			    "WHERE topic LIKE '%/' || ? ORDER BY seq_id",
-			    c->id, on_log, log, err);
-}
-
-/* ---- what an index has taken in ---- */
-
-static int compare_ids(const void *a_, const void *b_)
-{
-	const struct log_row *a = *(struct log_row *const *)a_;
-	const struct log_row *b = *(struct log_row *const *)b_;
-
-	return slice_cmp(a->id, b->id);
-}
-
-static void group_by_id(struct log *log)
-{
-	cleanup_(vs_freep) struct log_row **order = vs_alloc_array(log->count + 1, sizeof(*order));
-	size_t group = 0;
-
-	for (size_t i = 0; i < log->count; i++)
-		order[i] = &log->row[i];
-	if (log->count > 1)
-		qsort(order, log->count, sizeof(*order), compare_ids);
-	for (size_t i = 0; i < log->count; i++) {
-		group += i > 0 && !slice_eq(order[i]->id, order[i - 1]->id);
-		order[i]->group = group;
-	}
-}
-
-/* 1: the index shows the row; 0: it does not; -1: the row leaves no trace in an index. */
-static int shows(const struct index_facts *facts, const struct old_index *old,
-		 const struct log_row *row, float *scratch)
-{
-	uint64_t label = old_label(old, row->id);
-	uint32_t element;
-
-	if (row->operation == 3)
-		return label == 0;
-	if (row->operation < 0 || row->operation > 3 || row->vector.len == 0 ||
-	    (row->operation == 1 && label == 0))
-		return -1;
-	return label > 0 && old_element(old, label, &element) &&
-	       index_has_vector(facts, old, element, row->vector, scratch);
-}
-
-static int64_t last_shown(const struct index_facts *facts, const struct old_index *old,
-			  struct log *log)
-{
-	cleanup_(vs_freep) bool *is_missing = vs_alloc_array(log->count + 1, sizeof(*is_missing));
-	cleanup_(vs_freep) float *scratch =
-		vs_alloc_array((size_t)2 * facts->params.dim + 1, sizeof(*scratch));
-	int64_t last = log->row[0].seq_id - 1;
-	size_t missing = 0;
-
-	group_by_id(log);
-	for (size_t i = 0; i < log->count; i++) {
-		const struct log_row *row = &log->row[i];
-		int r = shows(facts, old, row, scratch);
-
-		if (r >= 0) {
-			missing -= is_missing[row->group];
-			is_missing[row->group] = r == 0;
-			missing += is_missing[row->group];
-		}
-		if (missing == 0)
-			last = row->seq_id;
-	}
-	return last;
-}
-
-static int find_index_position(struct chroma_fixing *f, const struct chroma_collection *c,
-			       struct log *log, int64_t *out, struct vs_err *err)
-{
-	cleanup_(old_index_fini) struct old_index old = { 0 };
-	struct index_facts facts = {
-		.dirfd = f->store->dirfd,
-		.segment = f->catalog.segments[c->vector].id,
-		.params = { .space = c->config.space,
-			    .m = c->config.m,
-			    .ef_construction = c->config.ef_construction,
-			    .seed = 1 },
-	};
-	int r;
-
-	*out = log->row[0].seq_id - 1;
-	if (!c->has_dimension || c->dimension < 1 || c->dimension > HNSW_DIM_MAX ||
-	    facts.segment[0] == '.' || facts.segment[0] == '\0' || strchr(facts.segment, '/'))
-		return 0;
-	facts.params.dim = (uint32_t)c->dimension;
-	r = old_index_load(&facts, &old, err);
-	if (r == VS_ENOMEM || r == VS_EIO)
-		return r;
-	if (r == 0 && old.is_pickle_whole && old.index.count > 0)
-		*out = last_shown(&facts, &old, log);
-	return 0;
-}
 
 /* ---- a collection ---- */
 
@@ -207,7 +60,7 @@ static struct place place_of(const struct chroma_fixing *f, size_t segment)
 
 /* The records' position; what they show cannot be too high. */
 static void place_records(struct place *p, const struct place *index, const struct facts *facts,
-			  int64_t highest, const struct log *log)
+			  int64_t highest, const struct chroma_log_rows *log)
 {
 	bool is_ahead = p->has && p->is > VS_MAX(facts->queue_max, facts->records_max);
 
@@ -227,8 +80,8 @@ static void place_records(struct place *p, const struct place *index, const stru
 }
 
 static int place_index(struct chroma_fixing *f, const struct chroma_collection *c, struct place *p,
-		       const struct place *records, const struct facts *facts, struct log *log,
-		       struct vs_err *err)
+		       const struct place *records, const struct facts *facts,
+		       struct chroma_log_rows *log, struct vs_err *err)
 {
 	bool is_ahead = p->is > VS_MAX(facts->queue_max, facts->records_max) ||
 			(records->has && p->is > records->to);
@@ -240,7 +93,7 @@ static int place_index(struct chroma_fixing *f, const struct chroma_collection *
 		return 0;
 	/* With an empty queue there is nothing that could be skipped. */
 	if (log->count > 0 && (p->is_wrong || is_ahead || lacks_rows)) {
-		r = find_index_position(f, c, log, &found, err);
+		r = chroma_index_position(f->store->dirfd, &f->catalog, c, log, &found, err);
 		p->to = p->is_wrong || is_ahead ? found : VS_MIN(found, p->is);
 	} else if (p->is_wrong) {
 		p->to = records->to;
@@ -272,9 +125,9 @@ static int place_collection(struct chroma_fixing *f, const struct chroma_collect
 {
 	struct place records = place_of(f, c->metadata);
 	struct place index = place_of(f, c->vector);
-	cleanup_(log_fini) struct log log = { 0 };
+	cleanup_(chroma_log_fini) struct chroma_log_rows log = { 0 };
 	int64_t highest = 0;
-	int r = log_load(f, c, &log, err);
+	int r = chroma_log_load(chroma_fixing_db(f), c->id, &log, err);
 
 	if (r == 0 && records.segment)
 		r = chroma_query(chroma_fixing_db(f),

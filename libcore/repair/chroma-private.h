@@ -76,6 +76,35 @@ must_check_ int chroma_keep_plan(struct chroma_fixing *f, struct vs_err *err);
 /* A text as SQL reads it. */
 void sql_text(struct buf *out, struct slice text);
 
+/* ---- what an index has taken in (chroma-shown.c) ---- */
+
+struct chroma_log_row {
+	int64_t seq_id;
+	int64_t operation;
+	struct slice id;     /* ptr owned */
+	struct slice vector; /* ptr owned */
+	size_t group;        /* rows of one id have the same */
+};
+
+struct chroma_log_rows {
+	struct chroma_log_row *row; /* owned; rising by number */
+	size_t count, cap;
+};
+void chroma_log_fini(struct chroma_log_rows *log);
+
+/* The rows of the queue that are of @collection. */
+must_check_ int chroma_log_load(struct chroma_db *db, const char *collection,
+				struct chroma_log_rows *log, struct vs_err *err);
+
+/*
+ * The number of the last row up to which the index of @c, which has a vector segment, is seen to have
+ * all of @log, which is not empty.
+ */
+must_check_ int chroma_index_position(int dirfd, const struct chroma_catalog *catalog,
+				      const struct chroma_collection *c,
+				      struct chroma_log_rows *log, int64_t *out,
+				      struct vs_err *err);
+
 /* ---- planners; each looks at the faults of the round ---- */
 
 must_check_ int chroma_fix_schema(struct chroma_fixing *f, struct vs_err *err);

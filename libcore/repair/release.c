@@ -40,7 +40,7 @@ static void read_sidecar(int home, struct quarantine_item *item, struct jr **doc
 	cleanup_(buf_fini) struct buf text = { 0 };
 	cleanup_(buf_fini) struct buf path = { 0 };
 	struct vs_err err = { 0 };
-	const char *content;
+	const char *content = NULL;
 	const char *dot;
 
 	buf_printf(&path, "%s.json", item->name);
@@ -55,6 +55,8 @@ static void read_sidecar(int home, struct quarantine_item *item, struct jr **doc
 		item->message = field(*doc, "message");
 		item->is_files =
 			jr_get_str(*doc, "content", &content) && strcmp(content, "files") == 0;
+		item->is_rows = content && strcmp(content, "rows") == 0;
+		item->is_chroma = content && strcmp(content, "chroma-collection") == 0;
 		(void)!jr_get_uint(*doc, "documents", &item->documents);
 		(void)!jr_get_uint(*doc, "bytes", &item->bytes);
 	}
@@ -151,6 +153,8 @@ static int match_item(void *ctx, const struct quarantine_item *item, struct vs_e
 		.name = vs_strdup(item->name),
 		.collection = vs_strdup(item->collection),
 		.is_files = item->is_files,
+		.is_rows = item->is_rows,
+		.is_chroma = item->is_chroma,
 		.has_sidecar = item->has_sidecar,
 		.documents = item->documents,
 	};

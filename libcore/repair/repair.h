@@ -265,6 +265,8 @@ struct quarantine_item {
 	char *reason;
 	char *message;
 	bool is_files; /* single files; else a whole collection */
+	bool is_rows;  /* of a Chroma database, as lines of JSON */
+	bool is_chroma; /* a collection of a Chroma store, as a store of its own */
 	bool has_sidecar;
 	uint64_t documents;
 	uint64_t bytes;
@@ -278,6 +280,27 @@ must_check_ int quarantine_list(const struct store *store,
 				int (*fn)(void *ctx, const struct quarantine_item *item,
 					  struct vs_err *err),
 				void *ctx, struct vs_err *err);
+
+/*
+ * chroma-aside.c: a collection of a Chroma store (an id, or the only one of a name) with its rows and its
+ * index directory, and its way back. *@out is what the plan needs when it is applied: owned, freed
+ * after the plan; borrows @scratch, a directory for private copies. What stands in the way of a release
+ * becomes a leftover of the plan. VS_EUSAGE: no such collection, or several.
+ */
+struct chroma_aside_request {
+	const char *collection;
+	const char *reason; /* may be NULL */
+	int64_t time_ns;
+	const char *scratch;
+};
+struct chroma_aside;
+void chroma_aside_freep(struct chroma_aside **aside);
+must_check_ int plan_chroma_aside(struct plan *plan, const struct store *store,
+				  const struct chroma_aside_request *req, struct chroma_aside **out,
+				  struct vs_err *err);
+must_check_ int plan_chroma_release(struct plan *plan, const struct store *store,
+				    const struct quarantine_item *item, const char *scratch,
+				    struct chroma_aside **out, struct vs_err *err);
 
 /* One item by its name, or by its collection's when there is one only. Owned. VS_ENOENT, VS_EUSAGE
  * when several fit. */
@@ -437,6 +460,10 @@ must_check_ int rollback_prove(const struct rollback_request *req, struct vs_err
 /* ---- salvage of a database (salvage.h) ---- */
 
 #include "repair/salvage.h"
+
+/* ---- a smaller database (optimize.h) ---- */
+
+#include "repair/optimize.h"
 
 /* ---- metadata backups (backup.c) ---- */
 
