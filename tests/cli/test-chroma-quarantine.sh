@@ -86,7 +86,7 @@ never_saved() {
 
 purged_with_a_copy() {
     fresh base && runs 0 quarantine add --yes "$store" docs && unchanged runs 8 quarantine purge --yes "$store" docs &&
-        cp -a "$store"/.quarantine/$docs.*Z "$scratch/copy" && runs 0 quarantine purge --yes --copy "$scratch/copy" "$store" docs && [ ! -e "$store/.quarantine/$docs"* ] &&
+        cp -a "$store"/.quarantine/$docs.*Z "$scratch/copy" && runs 0 quarantine purge --yes --copy "$scratch/copy" "$store" docs && ! compgen -G "$store/.quarantine/$docs*" >/dev/null &&
         runs 0 verify "$store"
 }
 
