@@ -61,6 +61,7 @@ BEGIN {
 	layer("lookup", formats " store")
 	layer("search", formats " store")
 	layer("snap", formats " store journal audit")
+	layer("guard", formats " store check")
 	layer("repair", formats " store journal audit check lookup snap")
 	layer("selftest", formats " store check snap")
 

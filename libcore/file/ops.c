@@ -128,6 +128,18 @@ int file_truncate(int fd, uint64_t size, struct vs_err *err)
 	return 0;
 }
 
+int file_allocate(int fd, uint64_t size, struct vs_err *err)
+{
+	if (size > INT64_MAX)
+		return vs_fail(err, VS_ELIMIT, "a file of %" PRIu64 " bytes", size);
+	if (!allowed(FILE_OP_TRUNCATE, "") || fallocate(fd, 0, 0, (off_t)size) < 0) {
+		if (errno == EOPNOTSUPP)
+			return vs_fail(err, VS_ENOTSUP, "the file system cannot keep room");
+		return vs_fail_errno(err, "cannot keep room");
+	}
+	return 0;
+}
+
 int file_sync(int fd, struct vs_err *err)
 {
 	if (!allowed(FILE_OP_SYNC, "") || fsync(fd) < 0)

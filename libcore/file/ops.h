@@ -51,6 +51,10 @@ must_check_ int file_append_at(int dirfd, const char *name, uint32_t mode, int *
 /* Write all of @bytes, or fail (VS_EIO with sysno ENOSPC, EDQUOT, EIO, ...). */
 must_check_ int file_write(int fd, struct slice bytes, struct vs_err *err);
 must_check_ int file_truncate(int fd, uint64_t size, struct vs_err *err);
+
+/* Have the first @size bytes of a file allocated, so that they are there for certain. VS_ENOTSUP where
+ * the file system cannot; VS_EIO with sysno ENOSPC. */
+must_check_ int file_allocate(int fd, uint64_t size, struct vs_err *err);
 must_check_ int file_sync(int fd, struct vs_err *err);
 
 /*
