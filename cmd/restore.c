@@ -318,7 +318,9 @@ static int restore_to(struct app *app, const struct restore_opts *opts, const ch
 	if (status >= 0)
 		return status;
 	split_path(&rs);
-	if (check_place(&rs, &err) < 0)
+	if (check_place(&rs, &err) < 0 ||
+	    (!opts->rollback.change.dry_run &&
+	     app_preflight(app, rs.parent, rs.c.state_path, &err) < 0))
 		return app_error(app, &err);
 	if (restore(&rs, id, &err) < 0) {
 		status = app_error(app, &err);
@@ -346,6 +348,15 @@ static bool is_gone(const char *path)
 	int r = file_open_dir(AT_FDCWD, path, FILE_FOLLOW, &fd, &err);
 
 	return r == VS_ENOENT || (r == 0 && file_list(fd, on_entry, NULL, &err) == 0);
+}
+
+int restore_in_place(struct app *app, const struct rollback_opts *opts, const char *store,
+		     const char *id)
+{
+	const struct restore_opts restore = { .rollback = *opts };
+
+	return is_gone(store) ? restore_to(app, &restore, store, store, id)
+			      : rollback_run(app, opts, store, id);
 }
 
 static const struct opt options[] = {
@@ -400,9 +411,7 @@ static int run(struct app *app, const void *opts_, char *const *operands)
 		return app_usage(app, "%s and --latest-good: give one of them", id);
 	if (opts->to)
 		return restore_to(app, opts, store, opts->to, id);
-	if (is_gone(store))
-		return restore_to(app, opts, store, store, id);
-	return rollback_run(app, &opts->rollback, store, id);
+	return restore_in_place(app, &opts->rollback, store, id);
 }
 
 static const struct example examples[] = {

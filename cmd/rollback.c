@@ -183,9 +183,16 @@ static int run_command(struct going_back *g, const char *command, struct vs_err 
 static int keep_before(struct going_back *g, const struct check_summary *before, struct vs_err *err)
 {
 	cleanup_(buf_fini) struct buf command = { 0 };
+	int r;
 
 	buf_printf(&command, "rollback to %s", g->m->id);
-	return keep_state_before(&g->c, before, buf_cstr(&command), &g->safety, err);
+	r = keep_state_before(&g->c, before, buf_cstr(&command), &g->safety, err);
+	/* Nobody is there to make room, and the journal keeps every file that goes. */
+	if (r < 0 && g->opts->is_automatic && err->sysno == ENOSPC) {
+		app_note(g->c.app, "the state before is in the journal only: %s", err->text);
+		return 0;
+	}
+	return r;
 }
 
 static bool is_needed(void *ctx, const struct snap_member *member)
@@ -374,6 +381,7 @@ static int make_plan(struct going_back *g, struct vs_err *err)
 		.batches = g->words.batches,
 		.batch_count = g->words.batch_count,
 		.rehash = opts->rehash,
+		.is_whole = opts->is_whole,
 		.jobs = g->access.jobs,
 	};
 	if (is_chroma(g) && opts->at && g->words.count == 0)
@@ -484,7 +492,7 @@ int rollback_run(struct app *app, const struct rollback_opts *opts, const char *
 	if (g.start_ns != 0)
 		log_as_older(&g, status == EXIT_CLEAN ? "completed" : "failed",
 			     status == EXIT_CLEAN ? NULL : "the store is as it was");
-	if (status == EXIT_CLEAN && g.safety)
+	if (status == EXIT_CLEAN && g.start_ns != 0)
 		settle(&g);
 	return status;
 }

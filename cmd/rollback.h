@@ -24,11 +24,19 @@ struct rollback_opts {
 	const char *post_cmd;
 	bool latest_good;  /* instead of an id */
 	bool is_automatic; /* no person asked for it */
+	bool is_whole;     /* every file of the store's directory, not those of collections only */
 };
 
 /* @id NULL: the newest good one, when opts->latest_good. Returns the exit status. */
 must_check_ int rollback_run(struct app *app, const struct rollback_opts *opts, const char *store,
 			     const char *id);
+
+/*
+ * What `vsctl restore` does without --to: a rollback, or, where nothing is left of the store, all of
+ * it anew in its place. @id as above.
+ */
+must_check_ int restore_in_place(struct app *app, const struct rollback_opts *opts,
+				 const char *store, const char *id);
 
 /*
  * Load snapshot @id, or when it is NULL the newest good one that verifies, and verify all of it.

@@ -416,6 +416,7 @@ struct rollback_request {
 	size_t batch_count;
 	int64_t at_ns; /* none that was written later; 0: all */
 	bool rehash;   /* believe no size, time and inode */
+	bool is_whole; /* also what is in no collection: every file of the store's directory */
 	unsigned jobs;
 	/* Of a Chroma store: where the snapshot's database is, unpacked for us alone. Collections
 	 * are named by their ids then; batches and times only choose among those that are named. */
@@ -438,7 +439,8 @@ void rollback_changes_free(struct rollback_change *changes, size_t count);
 /*
  * The actions that make the chosen collections what the snapshot has, and a row for each of them,
  * owned, in byte order of the directories. Contents come from the plan's source, by path. Only
- * files in collection directories are touched.
+ * files in collection directories are touched, unless the request is for the whole; then there are
+ * rows for other directories, too, and "." is the store's own.
  */
 must_check_ int plan_rollback(struct plan *plan, const struct rollback_request *req,
 			      struct rollback_change **changes, size_t *count,

@@ -3,7 +3,8 @@
 /*
  * Back to a snapshot: what differs between it and the store becomes a plan of single files, so what
  * has not changed is not touched. Only collections go back. What else is in the store's directory,
- * the quarantine above all, is not part of a collection and stays as it is.
+ * the quarantine above all, is not part of a collection and stays as it is, unless the whole is asked
+ * for.
  */
 
 #include "repair/rollback-chroma.h"
@@ -15,6 +16,7 @@ struct rollback {
 	const struct rollback_request *req;
 	struct rollback_change *changes;
 	size_t count, cap;
+	char *made; /* of the whole: the directory that parents were made for last; owned */
 };
 
 void rollback_changes_free(struct rollback_change *changes, size_t count)
@@ -38,6 +40,17 @@ static bool collection_of(const char *path, struct slice *out)
 		return false;
 	*out = slice_of(path, (size_t)(slash - path));
 	return chromem_hash_parse(*out, &hash);
+}
+
+/* What a file is counted with: its collection, or, of the whole, what it is in. */
+static bool part_of(const struct rollback_request *req, const char *path, struct slice *out)
+{
+	const char *slash = strchr(path, '/');
+
+	if (collection_of(path, out))
+		return true;
+	*out = slash ? slice_of(path, (size_t)(slash - path)) : slice_str(".");
+	return req->is_whole;
 }
 
 static bool is_chosen(const struct rollback_request *req, struct slice directory)
@@ -95,11 +108,38 @@ static void make_directory(struct rollback *rb, const char *directory)
 {
 	struct action *a;
 
+	if (plan_has(rb->plan, STEP_MKDIR, directory))
+		return;
 	a = plan_add(rb->plan, STEP_MKDIR, "make-directory", directory, NULL);
 	a->mode = 0700;
 	for (size_t i = 0; i < rb->req->m->directory_count; i++) {
 		if (strcmp(rb->req->m->directories[i].path, directory) == 0)
 			a->mode = rb->req->m->directories[i].mode;
+	}
+}
+
+/* Of the whole: each directory on the way to a file that is not there now. */
+static void make_parents(struct rollback *rb, const char *path)
+{
+	const char *last = strrchr(path, '/');
+	cleanup_(vs_freep) char *parent = vs_strdup(path);
+	size_t len = last ? (size_t)(last - path) : 0;
+
+	/* Files of one directory come one after the other. */
+	if (!last || (rb->made && strlen(rb->made) == len && strncmp(rb->made, path, len) == 0))
+		return;
+	free(rb->made);
+	rb->made = vs_strndup(slice_of(path, len));
+	for (char *slash = strchr(parent, '/'); slash; slash = strchr(slash + 1, '/')) {
+		struct vs_err absent = { 0 };
+		struct file_info info;
+
+		*slash = '\0';
+		if (file_stat_at(rb->req->store->dirfd, parent, FILE_NO_FOLLOW, &info, &absent) <
+			    0 ||
+		    info.type != FILE_DIRECTORY)
+			make_directory(rb, parent);
+		*slash = '/';
 	}
 }
 
@@ -109,8 +149,10 @@ static void put_back(struct rollback *rb, struct rollback_change *change, const 
 	struct action *a;
 
 	/* Of a collection that is not there, this is the first file. */
-	if (!change->has_changes && change->kept == 0 &&
-	    faccessat(rb->req->store->dirfd, change->directory, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+	if (rb->req->is_whole)
+		make_parents(rb, path);
+	else if (!change->has_changes && change->kept == 0 &&
+		 faccessat(rb->req->store->dirfd, change->directory, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
 		make_directory(rb, change->directory);
 	a = plan_add(rb->plan, STEP_WRITE, "restore-file", path, NULL);
 	a->collection = vs_strdup(change->directory);
@@ -137,7 +179,7 @@ static int on_change(void *ctx, enum snap_change kind, const char *path,
 	bool wanted;
 
 	(void)err;
-	if (!collection_of(path, &directory) || !is_chosen(rb->req, directory))
+	if (!part_of(rb->req, path, &directory) || !is_chosen(rb->req, directory))
 		return 0;
 	change = change_for(rb, directory);
 	wanted = member && is_wanted(rb->req, directory, member);
@@ -155,12 +197,53 @@ static int on_change(void *ctx, enum snap_change kind, const char *path,
 }
 
 /* A collection that the snapshot does not have goes with its directory. */
-static void remove_directories(struct rollback *rb)
+static void remove_collections(struct rollback *rb)
 {
 	for (size_t i = 0; i < rb->count; i++) {
 		if (!rb->changes[i].is_in_snapshot)
 			(void)plan_add(rb->plan, STEP_RMDIR, "remove-directory",
 				       rb->changes[i].directory, NULL);
+	}
+}
+
+static bool had_directory(const struct snap_manifest *m, const char *path)
+{
+	for (size_t i = 0; i < m->directory_count; i++) {
+		if (strcmp(m->directories[i].path, path) == 0)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Of the whole: every directory that files were taken from and that the snapshot does not have. The
+ * files come in byte order, so from the last to the first each directory comes before the one that
+ * it is in.
+ */
+static void remove_directories(struct rollback *rb)
+{
+	size_t count = rb->plan->count;
+
+	free(rb->made);
+	rb->made = NULL;
+	for (size_t i = count; i > 0; i--) {
+		const char *path = rb->plan->actions[i - 1].path;
+		size_t len = strrchr(path, '/') ? (size_t)(strrchr(path, '/') - path) : 0;
+		cleanup_(vs_freep) char *parent = vs_strdup(path);
+		char *slash;
+
+		if (rb->plan->actions[i - 1].kind != STEP_REMOVE ||
+		    (rb->made && strlen(rb->made) == len && strncmp(rb->made, path, len) == 0))
+			continue;
+		free(rb->made);
+		rb->made = vs_strndup(slice_of(path, len));
+		while ((slash = strrchr(parent, '/'))) {
+			*slash = '\0';
+			if (had_directory(rb->req->m, parent) ||
+			    plan_has(rb->plan, STEP_RMDIR, parent))
+				continue;
+			(void)plan_add(rb->plan, STEP_RMDIR, "remove-directory", parent, NULL);
+		}
 	}
 }
 
@@ -174,9 +257,13 @@ int plan_rollback(struct plan *plan, const struct rollback_request *req,
 		return plan_rollback_chroma(plan, req, changes, count, err);
 	r = snap_compare(req->m, req->store, req->rehash, req->jobs, on_change, &rb, err);
 	if (r == 0) {
-		remove_directories(&rb);
+		if (req->is_whole)
+			remove_directories(&rb);
+		else
+			remove_collections(&rb);
 		r = plan_stamp(plan, req->store->dirfd, err);
 	}
+	free(rb.made);
 	if (r < 0) {
 		rollback_changes_free(rb.changes, rb.count);
 		return r;
@@ -197,10 +284,11 @@ struct proof {
 
 static bool is_document(const char *path)
 {
-	const char *name = strrchr(path, '/') + 1;
+	const char *slash = strrchr(path, '/');
+	const char *name = slash ? slash + 1 : path;
 	const char *suffix = strchr(name, '.');
 
-	return suffix && (strcmp(suffix, ".gob") == 0 || strcmp(suffix, ".gob.gz") == 0) &&
+	return slash && suffix && (strcmp(suffix, ".gob") == 0 || strcmp(suffix, ".gob.gz") == 0) &&
 	       strncmp(name, "00000000.", 9) != 0;
 }
 
@@ -212,7 +300,7 @@ static int on_difference(void *ctx, enum snap_change kind, const char *path,
 	bool wanted, is_right;
 
 	(void)err;
-	if (!collection_of(path, &directory) || !is_chosen(proof->req, directory))
+	if (!part_of(proof->req, path, &directory) || !is_chosen(proof->req, directory))
 		return 0;
 	wanted = member && is_wanted(proof->req, directory, member);
 	is_right = wanted ? kind == SNAP_SAME : kind == SNAP_MISSING;
