@@ -49,6 +49,18 @@ static void refused(void *ctx, int status, const char *text)
 	session_refused(c->session, status, text);
 }
 
+/* A dry run writes next to nothing, and is what one does when there is no room. */
+static int check_room(struct change *c, const char *given_state, struct vs_err *err)
+{
+	cleanup_(vs_freep) char *state = NULL;
+	int r;
+
+	if (c->opts->dry_run)
+		return 0;
+	r = state_path_for(c->store->path, given_state, &state, err);
+	return r == 0 ? app_preflight(c->app, c->store->path, state, err) : r;
+}
+
 int change_open(struct change *c, struct app *app, const struct change_opts *opts,
 		const char *store_path)
 {
@@ -80,6 +92,8 @@ int change_open(struct change *c, struct app *app, const struct change_opts *opt
 			"%s: only chromem directories can be changed by this version", store_path);
 		return app_error(app, &err);
 	}
+	if (check_room(c, session.state_path, &err) < 0)
+		return app_error(app, &err);
 	if (session_open(&c->session, c->store, &session, &err) < 0)
 		return app_error(app, &err);
 	app->failed = refused;

@@ -114,6 +114,9 @@ struct common_opts {
 	const char *store;
 	const char *config; /* read before anything else, see settings.h */
 	const char *log_file; /* lines for machines that watch; see log.h */
+	/* What a command that writes wants to find, see app_preflight(). */
+	const char *max_memory;
+	const char *min_free;
 	bool help;
 	bool version;
 };
@@ -188,6 +191,13 @@ must_check_ int app_error(struct app *app, const struct vs_err *err);
 
 /* The same for a command line that makes no sense; always EXIT_USAGE. */
 must_check_ int app_usage(struct app *app, const char *fmt, ...) printf_(2, 3);
+
+/*
+ * Is there memory, and room on the disks of @store and @state (NULL: none), for a command that
+ * writes? --max-memory and --min-free say how much there must be. Asked before anything is done.
+ */
+must_check_ int app_preflight(const struct app *app, const char *store, const char *state,
+			      struct vs_err *err);
 
 /* Chatter for people on stderr, one line, unless --quiet. */
 void app_note(const struct app *app, const char *fmt, ...) printf_(2, 3);

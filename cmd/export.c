@@ -375,6 +375,8 @@ static int run(struct app *app, const void *opts_, char *const *operands)
 	if (opts->key_file)
 		r = key_load(opts->key_file, x.key, &err);
 	if (r == 0)
+		r = app_preflight(app, operands[1], NULL, &err);
+	if (r == 0)
 		r = open_origin(&x, &store, operands[0], &err);
 	if (r == 0)
 		r = target_open(&x.target, operands[1], opts->force, &x.origin, &err);

@@ -4,40 +4,29 @@
 
 #include "operate.h"
 
-#include "file/file.h"
+#include "guard/guard.h"
 
-#include <fcntl.h>
 #include <sys/statvfs.h>
 
-static bool meminfo_value(struct slice text, const char *key, double *out)
+int app_preflight(const struct app *app, const char *store, const char *state, struct vs_err *err)
 {
-	const unsigned char *at = memmem(text.ptr, text.len, key, strlen(key));
-	char digits[32] = "";
-	size_t n = 0;
+	const char *const paths[] = { store, state, NULL };
+	struct guard_limits limits = { GUARD_MEMORY_PERCENT, GUARD_FREE_BYTES };
+	const char *memory = app->common.max_memory;
+	const char *disk = app->common.min_free;
+	uint64_t percent;
 
-	if (!at)
-		return false;
-	at += strlen(key);
-	while (at < text.ptr + text.len && *at == ' ')
-		at++;
-	while (at < text.ptr + text.len && *at >= '0' && *at <= '9' && n + 1 < sizeof(digits))
-		digits[n++] = (char)*at++;
-	*out = strtod(digits, NULL);
-	return n > 0;
-}
-
-double machine_memory_percent(void)
-{
-	cleanup_(buf_fini) struct buf text = { 0 };
-	struct vs_err err = { 0 };
-	double total, left;
-
-	if (file_read_head_at(AT_FDCWD, "/proc/meminfo", FILE_FOLLOW, 4096, &text, NULL, &err) !=
-		    0 ||
-	    !meminfo_value(buf_slice(&text), "MemTotal:", &total) ||
-	    !meminfo_value(buf_slice(&text), "MemAvailable:", &left) || total <= 0)
-		return -1;
-	return (total - left) * 100 / total;
+	if (memory) {
+		if (!guard_percent_parse(memory, &percent))
+			return vs_fail(err, VS_EUSAGE,
+				       "--max-memory takes a percentage such as 80, not %s",
+				       memory);
+		limits.memory_percent = (double)percent / (double)GUARD_PERCENT;
+	}
+	if (disk && !parse_size(disk, &limits.free_bytes))
+		return vs_fail(err, VS_EUSAGE, "--min-free takes a size such as 500M, not %s",
+			       disk);
+	return guard_preflight(&limits, paths, err);
 }
 
 int machine_disk(const char *path, uint64_t *free_bytes, double *percent, struct vs_err *err)

@@ -15,9 +15,6 @@
 	OPT_DIR("state", 0, type, state, "DIR",                                                    \
 		"where snapshots, journal and audit log are kept; default: STORE.vsctl")
 
-/* Percent of the memory of the machine that is in use; negative when the system does not say. */
-double machine_memory_percent(void);
-
 /* Bytes that are free for us on the file system of @path, and percent in use. */
 must_check_ int machine_disk(const char *path, uint64_t *free_bytes, double *percent,
 			     struct vs_err *err);

@@ -158,6 +158,8 @@ int snapshot_open_locked(struct snapshot_cmd *c, struct app *app, const struct s
 		if (r == 0 && status < 0)
 			r = snap_check_kind(c->store->kind, &err);
 		if (r == 0 && status < 0)
+			r = app_preflight(app, store_path, c->state_path, &err);
+		if (r == 0 && status < 0)
 			r = open_state(c, &err);
 	}
 	if (status >= 0)

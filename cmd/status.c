@@ -9,6 +9,7 @@
 #include "operate.h"
 #include "shown.h"
 
+#include "guard/guard.h"
 #include "store/store.h"
 
 #define OPERATIONS_SHOWN 5
@@ -177,7 +178,7 @@ static void json_system(struct standing *s)
 		emit_json_null(e, "database_size_mb");
 		emit_json_null(e, "collections_count");
 	}
-	json_percent(e, "memory_usage_percent", machine_memory_percent());
+	json_percent(e, "memory_usage_percent", guard_memory_used());
 	json_percent(e, "disk_usage_percent", s->disk_percent);
 	emit_json_uint(e, "backups_count", s->snapshots.count);
 	if (s->newest)

@@ -32,6 +32,7 @@ enum audit_phase {
 	AUDIT_DRY_RUN,   /* one record, nothing changed */
 	AUDIT_RECOVERED, /* an unfinished run of an earlier process was ended */
 	AUDIT_REFUSED,   /* one record: it was asked for, and nothing was begun */
+	AUDIT_ALERT,     /* something that a person should know happened while it ran */
 };
 
 const char *audit_phase_name(enum audit_phase phase); /* "dry-run" */

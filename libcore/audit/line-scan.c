@@ -14,7 +14,7 @@ static const char *const phase_names[] = {
 	[AUDIT_STARTED] = "started", [AUDIT_FINISHED] = "finished",
 	[AUDIT_FAILED] = "failed",   [AUDIT_CANCELLED] = "cancelled",
 	[AUDIT_DRY_RUN] = "dry-run", [AUDIT_RECOVERED] = "recovered",
-	[AUDIT_REFUSED] = "refused",
+	[AUDIT_REFUSED] = "refused", [AUDIT_ALERT] = "alert",
 };
 
 const char *audit_phase_name(enum audit_phase phase)

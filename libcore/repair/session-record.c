@@ -137,6 +137,7 @@ static enum oplog_level level_of(enum audit_phase phase)
 		return OPLOG_ERROR;
 	case AUDIT_CANCELLED:
 	case AUDIT_RECOVERED:
+	case AUDIT_ALERT:
 		return OPLOG_WARNING;
 	case AUDIT_STARTED:
 	case AUDIT_FINISHED:

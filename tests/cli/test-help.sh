@@ -41,7 +41,7 @@ example_runs() {
         # shellcheck disable=SC2086
         set -- $line
         shift
-        "$vsctl" "$@" --help >"$scratch/out" 2>"$scratch/err" || { echo "$line" && cat "$scratch/err" && return 1; }
+        "$vsctl" --help "$@" >"$scratch/out" 2>"$scratch/err" || { echo "$line" && cat "$scratch/err" && return 1; }
     done <"$scratch/examples"
 }
 
