@@ -112,7 +112,7 @@ struct common_opts {
 	uint64_t jobs;       /* 0: as many as there are processors */
 	uint64_t progress_s; /* 0: only on a terminal */
 	const char *store;
-	const char *config; /* read before anything else, see settings.h */
+	const char *config;   /* read before anything else, see settings.h */
 	const char *log_file; /* lines for machines that watch; see log.h */
 	/* What a command that writes wants to find, see app_preflight(). */
 	const char *max_memory;
@@ -175,9 +175,9 @@ struct app {
 	const struct command *command;
 	bool is_implied_verb;   /* the command is the group's default, its word was not given */
 	char command_words[64]; /* "verify", "snapshot create"; "" while not known */
-	const char *path; /* what an error is about: the store, as it was given; may be NULL */
+	const char *path;  /* what an error is about: the store, as it was given; may be NULL */
 	char failure[512]; /* why the command failed; "" while it has not */
-	char outcome[256]; /* what came of it, in a few words of the command's; "" where it says none */
+	char outcome[256]; /* what came of it; "" where the command does not say */
 	/* Told of the failure that ends the command, once, before it is printed; may be NULL. */
 	void (*failed)(void *ctx, int status, const char *text);
 	void *failed_ctx;

@@ -2,8 +2,8 @@
 
 /* `vsctl monitor`: the rounds, and what is done between them. */
 
-#include "log.h"
 #include "monitor.h"
+#include "log.h"
 
 #include "file/file.h"
 

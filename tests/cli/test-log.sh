@@ -8,8 +8,8 @@ log=$scratch/vsctl.log
 
 # lines N PATTERN: the log has N lines, and the last one fits.
 lines() {
-    [ "$(wc -l <"$log")" -eq "$1" ] && tail -n 1 "$log" |
-        grep -qE "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\\.[0-9]{3}Z $2\$" || { cat "$log" && return 1; }
+    same "$1" "$(wc -l <"$log")" || return
+    tail -n 1 "$log" | grep -qE "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\\.[0-9]{3}Z $2\$" || { cat "$log" && return 1; }
 }
 
 each_change_and_failure() {
