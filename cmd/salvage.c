@@ -58,6 +58,7 @@ static const struct emit_field damage_fields[] = {
 
 static const struct emit_field record_fields[] = {
 	{ .key = "collection", .heading = "collection" },
+	{ .key = "collection_id", .heading = NULL },
 	{ .key = "id", .heading = "record" },
 	{ .key = "row", .heading = NULL },
 	{ .key = "status", .heading = "is" },
@@ -113,6 +114,7 @@ static void show_records(struct emit *e, const struct salvage *s, bool all)
 		if (r->status == SALVAGE_WHOLE && !all)
 			continue;
 		emit_text(e, r->collection);
+		emit_text(e, r->collection_id);
 		if (r->id.ptr || e->is_json) {
 			emit_bytes(e, r->id);
 		} else {

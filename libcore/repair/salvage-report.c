@@ -41,11 +41,12 @@ static const struct {
 	  "embeddings WHERE NOT (SELECT is_whole FROM s.state WHERE name = "
 	  "'embedding_metadata_array_id_key')",
 	  true, KIND_ARRAY, 6 },
-	/* Of these only the index directory knows, and it does not know of what came later. */
-	{ "INSERT OR IGNORE INTO s.missing SELECT e.id, 'all but its vector, and it may have been "
-	  "deleted since' FROM embeddings e WHERE e.id NOT IN (SELECT row FROM s.r_embeddings) AND e.id "
-	  "NOT IN (SELECT c2 FROM s.x_id WHERE c2 IS NOT NULL) AND NOT EXISTS (SELECT 1 FROM s.r_queue q "
-	  "WHERE q.row = e.seq_id AND q.c4 = e.embedding_id)",
+	/* Of these only the queue or the index directory knows, and these do not know of all. */
+	{ "INSERT OR IGNORE INTO s.missing SELECT id, CASE is_queued WHEN 1 THEN 'what the write queue "
+	  "does not say' ELSE 'all but its vector' END FROM s.revived",
+	  true, KIND_EMBEDDINGS, 0 },
+	{ "INSERT OR IGNORE INTO s.missing SELECT id, 'it may have been changed or deleted since' FROM s.revived "
+	  "WHERE is_queued = 0 OR NOT (SELECT is_whole FROM s.state WHERE name = 'embeddings_queue')",
 	  true, KIND_EMBEDDINGS, 0 },
 	/* Only where the pickle could be read does it say that there is none. */
 	{ "INSERT OR IGNORE INTO s.missing SELECT e.id, 'vector' FROM embeddings e JOIN segments g ON "
@@ -102,6 +103,8 @@ static int on_record(void *ctx, const struct chroma_row *row, struct vs_err *err
 		r->collection = vs_strndup(chroma_bytes(row, 0));
 	if (chroma_type(row, 1) == CHROMA_TEXT)
 		r->id = slice_of(vs_strndup(chroma_bytes(row, 1)), chroma_bytes(row, 1).len);
+	if (chroma_type(row, 5) == CHROMA_TEXT)
+		r->collection_id = vs_strndup(chroma_bytes(row, 5));
 	if (chroma_type(row, 4) == CHROMA_TEXT)
 		r->missing = vs_strndup(chroma_bytes(row, 4));
 	s->count[r->status]++;
@@ -110,10 +113,10 @@ static int on_record(void *ctx, const struct chroma_row *row, struct vs_err *err
 
 static const char all_records[] =
 	"SELECT c.name, e.embedding_id, e.id, EXISTS (SELECT 1 FROM s.missing m WHERE m.id = e.id), "
-	"(SELECT group_concat(what, ', ') FROM s.missing m WHERE m.id = e.id) FROM embeddings e LEFT "
-	"JOIN segments g ON g.id = e.segment_id LEFT JOIN collections c ON c.id = g.collection UNION ALL "
-	"SELECT c.name, l.id, l.row, 2, l.what FROM s.lost l LEFT JOIN segments g ON g.id = l.segment "
-	"LEFT JOIN collections c ON c.id = g.collection ORDER BY 1, 4 DESC, 3";
+	"(SELECT group_concat(what, ', ') FROM s.missing m WHERE m.id = e.id), c.id FROM embeddings e "
+	"LEFT JOIN segments g ON g.id = e.segment_id LEFT JOIN collections c ON c.id = g.collection UNION "
+	"ALL SELECT c.name, l.id, l.row, 2, l.what, c.id FROM s.lost l LEFT JOIN segments g ON "
+	"g.id = l.segment LEFT JOIN collections c ON c.id = g.collection ORDER BY 1, 6, 4 DESC, 3";
 
 static int on_unsure(void *ctx, const struct chroma_row *row, struct vs_err *err)
 {

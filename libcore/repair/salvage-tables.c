@@ -201,7 +201,8 @@ static const struct statement records[] = {
 	{ .sql = "INSERT OR IGNORE INTO embeddings SELECT " NEW_ROW
 		 " + row_number() OVER (ORDER BY q.row), "
 		 "g.id, q.c4, q.row, q.c1 FROM s.r_queue q JOIN segments g ON g.scope = 'METADATA' AND "
-		 "q.c3 LIKE '%/' || g.collection WHERE q.c2 IN (0, 2) AND q.row <= ifnull((SELECT m.seq FROM "
+		 "q.c3 LIKE '%/' || g.collection WHERE (q.c2 = 2 OR (q.c2 = 0 AND q.c4 NOT IN (SELECT id FROM "
+		 "s.pickle))) AND q.row <= ifnull((SELECT m.seq FROM "
 		 "s.r_max_seq_id m WHERE m.c0 = g.id), 0) AND NOT EXISTS (SELECT 1 FROM s.r_queue l WHERE "
 		 "l.c4 = q.c4 AND l.c3 = q.c3 AND l.row > q.row AND l.c2 IN (0, 2, 3)) AND NOT EXISTS "
 		 "(SELECT 1 FROM embeddings e WHERE e.segment_id = g.id AND e.embedding_id = q.c4)",
@@ -215,6 +216,10 @@ static const struct statement records[] = {
 				 "ifnull((SELECT l.c2 FROM s.r_queue l WHERE l.c4 = p.id AND l.c3 LIKE '%/' || g.collection "
 				 "ORDER BY l.row DESC LIMIT 1), 0) <> 3",
 	  MENDS_BOTH(KIND_EMBEDDINGS, KIND_IX_EMBEDDINGS) },
+	{ .sql = "CREATE TABLE s.revived AS SELECT id, EXISTS (SELECT 1 FROM s.r_queue q WHERE q.row = "
+		 "e.seq_id AND q.c4 = e.embedding_id) AS is_queued FROM embeddings e WHERE id NOT IN "
+		 "(SELECT row FROM s.r_embeddings) AND id NOT IN (SELECT c2 FROM s.x_id WHERE c2 IS NOT "
+		 "NULL)" },
 };
 
 /* ---- their values ---- */
@@ -245,25 +250,39 @@ static const struct statement values[] = {
 		 "SELECT f.row, 'chroma:document', f.c1 FROM s.r_fts f WHERE f.lost = 0 AND "
 		 "f.c1 IS NOT NULL AND f.row IN (SELECT id FROM embeddings)",
 	  MENDS(KIND_METADATA) },
-	/* The newest that the queue says of each key, where the server took it in. */
+};
+
+/*
+ * What the queue says of records, where the server took it in. An add of a record that is older than it
+ * has changed nothing; and where the row of a record's last change is lost, those before it tell of
+ * values that it may not have any more.
+ */
+static const struct statement said[] = {
 	{ .sql = "CREATE TABLE s.said AS SELECT e.id AS id, j.key AS key, j.type AS type, j.value AS value, "
 		 "max(q.row) FROM s.r_queue q JOIN segments g ON g.scope = 'METADATA' AND q.c3 LIKE '%/' || "
 		 "g.collection JOIN embeddings e ON e.segment_id = g.id AND e.embedding_id = q.c4 "
 		 "JOIN json_each(q.c7) j WHERE q.lost = 0 AND q.c2 IN (0, 1, 2) AND json_valid(q.c7) AND "
-		 "q.row <= ifnull((SELECT m.seq FROM s.r_max_seq_id m WHERE m.c0 = g.id), 0) AND (q.c2 <> 0 OR "
-		 "NOT EXISTS (SELECT 1 FROM s.r_embeddings o WHERE o.row = e.id AND o.seq < q.row)) "
-		 "GROUP BY e.id, j.key",
-	  MENDS(KIND_METADATA) },
+		 "q.row <= ifnull((SELECT m.seq FROM s.r_max_seq_id m WHERE m.c0 = g.id), 0) AND (q.c2 <> 0 "
+		 "OR EXISTS (SELECT 1 FROM s.r_embeddings o WHERE o.row = e.id AND o.seq = q.row) OR (e.id IN "
+		 "(SELECT id FROM s.revived) AND NOT EXISTS (SELECT 1 FROM s.r_queue b WHERE b.c4 = q.c4 AND "
+		 "b.c3 = q.c3 AND b.row < q.row AND b.c2 IN (0, 2) AND NOT EXISTS (SELECT 1 FROM s.r_queue d "
+		 "WHERE d.c4 = q.c4 AND d.c3 = q.c3 AND d.c2 = 3 AND d.row BETWEEN b.row AND q.row)))) "
+		 "AND (e.id IN (SELECT id FROM s.revived) OR (SELECT is_whole FROM s.state WHERE name = "
+		 "'embeddings_queue') OR EXISTS (SELECT 1 FROM s.r_embeddings o JOIN s.r_queue l ON "
+		 "l.row = o.seq WHERE o.row = e.id)) GROUP BY e.id, j.key" },
 	/* Keys are only added where the list of keys has them, or is damaged itself. */
-	{ .sql = "DELETE FROM s.said WHERE NOT EXISTS (SELECT 1 FROM s.x_key k WHERE k.c0 = said.id AND "
-		 "k.c1 = said.key) AND (SELECT is_whole FROM s.state WHERE name = "
-		 "'sqlite_autoindex_embedding_metadata_1')",
-	  MENDS(KIND_METADATA) },
+	{ .sql = "DELETE FROM s.said WHERE id NOT IN (SELECT id FROM s.revived) AND NOT EXISTS (SELECT 1 "
+		 "FROM s.x_key k WHERE k.c0 = said.id AND k.c1 = said.key) AND (SELECT is_whole FROM s.state "
+		 "WHERE name = 'sqlite_autoindex_embedding_metadata_1')" },
+	{ .sql = "DELETE FROM s.said WHERE id NOT IN (SELECT id FROM s.revived) AND (SELECT is_whole FROM "
+		 "s.state WHERE name = 'embedding_metadata')" },
 	{ .sql = "INSERT OR IGNORE INTO embedding_metadata(id, key, string_value, int_value, float_value, "
 		 "bool_value) SELECT id, key, CASE type WHEN 'text' THEN value END, CASE type WHEN 'integer' "
 		 "THEN value END, CASE type WHEN 'real' THEN value END, CASE WHEN type IN ('true', 'false') "
-		 "THEN value END FROM s.said WHERE type IN ('text', 'integer', 'real', 'true', 'false')",
-	  MENDS(KIND_METADATA) },
+		 "THEN value END FROM s.said WHERE type IN ('text', 'integer', 'real', 'true', 'false')" },
+};
+
+static const struct statement lists[] = {
 	{ .sql = "INSERT OR IGNORE INTO embedding_metadata_array(rowid, id, key, string_value, int_value, "
 		 "float_value, bool_value) SELECT row, c0, c1, c2, c3, c4, c5 FROM s.r_array WHERE lost = 0 "
 		 "AND c0 IN (SELECT id FROM embeddings) ORDER BY row",
@@ -354,6 +373,10 @@ int salvage_tables(struct salvage_work *w, struct vs_err *err)
 		r = RUN_ALL(w, records, err);
 	if (r == 0)
 		r = RUN_ALL(w, values, err);
+	if (r == 0 && !(w->is_whole[KIND_METADATA] && w->is_whole[KIND_EMBEDDINGS]))
+		r = RUN_ALL(w, said, err);
+	if (r == 0)
+		r = RUN_ALL(w, lists, err);
 	if (r == 0)
 		r = RUN_ALL(w, positions, err);
 	return r < 0 ? r : keep_high_water(w, err);

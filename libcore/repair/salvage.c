@@ -38,6 +38,7 @@ void salvage_freep(struct salvage **s_)
 	work_freep(&s->work);
 	for (size_t i = 0; i < s->record_count; i++) {
 		free(s->records[i].collection);
+		free(s->records[i].collection_id);
 		vs_free_const(s->records[i].id.ptr);
 		free(s->records[i].missing);
 	}

@@ -31,9 +31,10 @@ const char *salvage_status_name(enum salvage_status status); /* "whole", "partly
 
 /* A record, or what is left of one. Owned by the salvage. */
 struct salvage_record {
-	char *collection; /* name; NULL: not known */
-	struct slice id;  /* ptr owned; NULL: only its row is known */
-	int64_t row;      /* 0: not known */
+	char *collection;    /* name; NULL: not known */
+	char *collection_id; /* more than one tenant may have a collection of that name */
+	struct slice id;     /* ptr owned; NULL: only its row is known */
+	int64_t row;         /* 0: not known */
 	enum salvage_status status;
 	char *missing; /* "document, page"; NULL: nothing */
 };
@@ -69,7 +70,7 @@ struct salvage {
 	uint64_t count[SALVAGE_LOST + 1];
 	uint64_t collections;
 	bool has_all_ids; /* false: there may be lost records of which not even the id is left */
-	char **notes; /* what else a person should know; owned */
+	char **notes;     /* what else a person should know; owned */
 	size_t note_count, note_cap;
 	bool needs_index; /* an index directory holds ids that no record has, or lacks some */
 	const char *path; /* the new database; lives as long as this */
