@@ -189,8 +189,10 @@ int chroma_fix_orphans(struct chroma_fixing *f, struct vs_err *err)
 		chroma_fault_leave(records,
 				   "they may be those of a collection that has lost its segment");
 	for (size_t i = 0; r == 0 && i < VS_COUNT(orphans); i++) {
-		if (chroma_fault_find(f, orphans[i].code) &&
-		    !(is_doubtful && orphans[i].code == PROB_CHROMA_RECORD_NO_SEGMENT))
+		bool is_of_segment = orphans[i].code == PROB_CHROMA_RECORD_NO_SEGMENT ||
+				     orphans[i].code == PROB_CHROMA_POSITION_ORPHAN;
+
+		if (chroma_fault_find(f, orphans[i].code) && !(is_doubtful && is_of_segment))
 			r = fix_one(f, &orphans[i], err);
 	}
 	return r;

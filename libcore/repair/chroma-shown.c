@@ -3,7 +3,8 @@
 /*
  * How far an index has taken the queue in, by what it holds. It has no numbers. A row is in it when the id
  * has the row's vector, or, of a delete, when the id is not there. The position is the last row up to
- * which all are in it; where the index cannot be asked, it is the one before the first row that is left.
+ * which all are in it. Where the ids are lost with the pickle, any element that has the vector will do;
+ * where the index cannot be asked at all, the position is the one before the first row that is left.
  */
 
 #include "repair/chroma-private.h"
@@ -89,6 +90,30 @@ static int shows(const struct index_facts *facts, const struct old_index *old,
 	       index_has_vector(facts, old, element, row->vector, scratch);
 }
 
+/* The same without ids: does any element have the row's vector? */
+static int shows_vector(const struct index_facts *facts, const struct old_index *old,
+			const struct chroma_log_row *row, float *scratch)
+{
+	if (row->operation < 0 || row->operation > 2 ||
+	    row->vector.len != (size_t)4 * facts->params.dim)
+		return -1;
+	for (size_t i = 0; i < old->element_count; i++) {
+		if (index_has_vector(facts, old, old->element[i].id, row->vector, scratch))
+			return 1;
+	}
+	return 0;
+}
+
+/* More comparisons than that are not worth the time that a position which is too low costs. */
+#define COMPARISONS_MAX (UINT64_C(1) << 28)
+
+static bool can_compare(const struct index_facts *facts, const struct old_index *old,
+			const struct chroma_log_rows *log)
+{
+	return old->element_count > 0 &&
+	       log->count <= COMPARISONS_MAX / old->element_count / facts->params.dim;
+}
+
 static int64_t last_shown(const struct index_facts *facts, const struct old_index *old,
 			  struct chroma_log_rows *log)
 {
@@ -101,7 +126,8 @@ static int64_t last_shown(const struct index_facts *facts, const struct old_inde
 	group_by_id(log);
 	for (size_t i = 0; i < log->count; i++) {
 		const struct chroma_log_row *row = &log->row[i];
-		int r = shows(facts, old, row, scratch);
+		int r = old->is_pickle_whole ? shows(facts, old, row, scratch)
+					     : shows_vector(facts, old, row, scratch);
 
 		if (r >= 0) {
 			missing -= is_missing[row->group];
@@ -137,7 +163,8 @@ int chroma_index_position(int dirfd, const struct chroma_catalog *catalog,
 	r = old_index_load(&facts, &old, err);
 	if (r == VS_ENOMEM || r == VS_EIO)
 		return r;
-	if (r == 0 && old.is_pickle_whole && old.index.count > 0)
+	if (r == 0 && old.index.count > 0 &&
+	    (old.is_pickle_whole || can_compare(&facts, &old, log)))
 		*out = last_shown(&facts, &old, log);
 	return 0;
 }

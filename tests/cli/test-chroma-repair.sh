@@ -98,6 +98,17 @@ position_is_found() {
     done
 }
 
+# The pickle is lost as well: vectors alone tell how far the index is, and the ids come back by their order.
+position_without_ids() {
+    changed "UPDATE max_seq_id SET seq_id = 5032 WHERE segment_id = $vector" && : >"$store/24e69c0e-7aba-41e6-934b-8f72a5d57d41/index_metadata.pickle" &&
+        runs 1 repair --yes "$store" && asked "SELECT seq_id FROM max_seq_id WHERE segment_id = $vector" 32 && truth_holds 0
+}
+
+# What may be its own stays where it is.
+segments_are_gone() {
+    changed "DELETE FROM segments WHERE scope = 'VECTOR'" && unchanged runs 4 repair --yes "$store" && out_has "may be that of a collection"
+}
+
 numbering_goes_on() {
     fresh queue-emptied && runs 4 repair --yes "$store" &&
         asked "SELECT max(seq_id) >= (SELECT max(seq_id) FROM max_seq_id) AND count(*) = 1 FROM embeddings_queue" 1
@@ -178,6 +189,8 @@ while IFS='|' read -r name status actions left lost; do
     check "$name" from_table "$name" "$status" "$actions" "$left" "$lost"
 done < <(tr '\t' '|' <"$data/repairs.tsv")
 check "position of an index that is too high" position_is_found
+check "position of an index whose ids are lost" position_without_ids
+check "collections without their segments of vectors" segments_are_gone
 check "numbers of an emptied queue go on" numbering_goes_on
 check "a queue whose end is gone" queue_cut_off
 check "rows that leave are kept" rows_are_kept
