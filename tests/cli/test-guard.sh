@@ -4,6 +4,7 @@
 # Guarded migrations from beginning to end: of each the outcome, the exit status, the records of the audit log, the
 # digest of the store, and that no process is left. Every command carries a word of its own in its environment, by which
 # its processes are found again wherever they have gone.
+# shellcheck disable=SC2016,SC2046 # the commands have variables of their own; what migrate prints is words
 set -u
 # In memory where that is to be had: everything below is synced many times.
 [ ! -w /dev/shm ] || export TMPDIR=/dev/shm
@@ -43,7 +44,9 @@ left_alive() {
     for file in /proc/[0-9]*/environ; do
         pid=${file%/environ}
         pid=${pid#/proc/}
-        [ "$pid" != "$BASHPID" ] && [ "$pid" != $$ ] || continue
+        if [ "$pid" = "$BASHPID" ] || [ "$pid" = $$ ]; then
+            continue
+        fi
         if grep -qaF -- "VSCTL_TEST_CHILD=$mark" "$file" 2>/dev/null && ! grep -q '^State:.*Z' "/proc/$pid/status" 2>/dev/null; then
             echo "alive: $pid $(tr '\0' ' ' <"/proc/$pid/cmdline")"
             return 0
