@@ -21,6 +21,16 @@ _vsctl_collections() {
     done
 }
 
+# The snapshots of a store, by their manifests in its state directory.
+_vsctl_snapshots() {
+    local path name store=${1/#\~\//$HOME/}
+    for path in "${VSCTL_STATE:-${store%/}.vsctl}"/manifests/*.json; do
+        name=${path##*/}
+        name=${name%.json}
+        [[ -f $path && $name == "$2"* ]] && COMPREPLY+=("$name")
+    done
+}
+
 _vsctl() {
     local IFS=$'\n' cur=${COMP_WORDS[COMP_CWORD]} command='' pending='' line name word i
     local -a row given=() commands=()
@@ -107,6 +117,7 @@ _vsctl() {
     case ${row[i]%...} in
     STORE | FILE | DIR | PATH) _vsctl_paths "$cur" ;;
     COLLECTION) _vsctl_collections "${given[0]}" "$cur" ;;
+    SNAPSHOT) _vsctl_snapshots "${given[0]}" "$cur" ;;
     COMMAND)
         for name in "${commands[@]}"; do
             [[ $name != *' '* && $name == "$cur"* ]] && COMPREPLY+=("$name")

@@ -17,6 +17,15 @@ function __vsctl_collections
     end
 end
 
+# The snapshots of a store, by their manifests in its state directory.
+function __vsctl_snapshots
+    set -l state (string replace -r '^~/' "$HOME/" -- $argv[1] | string replace -r '/$' '').vsctl
+    set -q VSCTL_STATE; and test -n "$VSCTL_STATE"; and set state $VSCTL_STATE
+    for path in $state/manifests/*.json
+        string replace -r '\.json$' '' -- (basename $path)
+    end
+end
+
 # These three see the variables of their caller.
 
 # The kind and the argument of an option, when it takes one: a row of the list, of the command's own
@@ -145,6 +154,8 @@ function __vsctl_candidates
             __vsctl_paths $current
         case COLLECTION
             __vsctl_collections $given[1]
+        case SNAPSHOT
+            __vsctl_snapshots $given[1]
         case COMMAND
             __vsctl_commands ''
         case VERB

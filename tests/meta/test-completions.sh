@@ -50,6 +50,9 @@ chmod +x "$scratch/made-up/vsctl"
 
 mkdir -p "$scratch/here/store/"{0123abcd,0123cdef,e9f85bf6,not-hex,.hidden} "$scratch/here/other"
 touch "$scratch/here/file" "$scratch/here/store/0123ffff"
+# Beside the store, and out of sight of what completes directories.
+export VSCTL_STATE=$scratch/state
+mkdir -p "$VSCTL_STATE/manifests" && touch "$VSCTL_STATE/manifests/"{snapshot_1,before-upgrade}.json "$VSCTL_STATE/manifests/other.tmp"
 cd "$scratch/here" || exit 1
 
 # expect LABEL QUESTION: what is to be answered comes on standard input.
@@ -109,6 +112,10 @@ make_questions() {
             ;;
         esac
         case $operands in
+        "STORE SNAPSHOT"* | "STORE [SNAPSHOT"*)
+            expect "snapshots of $words" "vsctl $words store " < <(printf 'before-upgrade\nsnapshot_1\n')
+            expect "the beginning of a snapshot of $words" "vsctl $words store sn" <<<snapshot_1
+            ;;
         "STORE [COLLECTION"*)
             expect "collections of $words" "vsctl $words store 0123" < <(printf '0123abcd\n0123cdef\n')
             ;;
