@@ -98,8 +98,8 @@ int header_read(struct sqlitefile *f, struct vs_err *err)
 	int r;
 
 	r = f->source.read(f->source.ctx, 0, head, len, err);
-	info->is_header_sound = r == 0 && is_sound(head, &info->page_size);
-	if (r == 0 && info->is_header_sound && len == HEADER_LEN)
+	info->is_header_sound = r == 0 && len == HEADER_LEN && is_sound(head, &info->page_size);
+	if (r == 0 && info->is_header_sound)
 		r = count_likely(f, info->page_size, &likely, err);
 	if (r == 0 && likely == 0) {
 		uint32_t guess;
