@@ -13,7 +13,7 @@ listed() {
 }
 
 form() {
-    ! grep -vE '^(#.*|(build|test|optional) [a-z0-9][a-z0-9+.-]+)?$' "$source/scripts/packages"
+    ! grep -vE '^(#.*|(build|test|chroma|node|optional) [a-z0-9][a-z0-9+.-]+)?$' "$source/scripts/packages"
 }
 
 each_once() {
