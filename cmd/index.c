@@ -3,6 +3,7 @@
 /* `vsctl index rebuild`: the index directory of a Chroma collection, written anew. */
 
 #include "change.h"
+#include "index-report.h"
 
 struct index_opts {
 	struct change_opts change;
@@ -68,73 +69,6 @@ static int find_targets(struct change *c, struct targets *t, struct vs_err *err)
 	return check_store(c->store, &req, &sink, &sum, err);
 }
 
-/* ---- showing ---- */
-
-static const struct emit_field fields[] = {
-	{ .key = "collection", .heading = NULL },
-	{ .key = "name", .heading = "collection" },
-	{ .key = "records", .heading = "vectors", .is_number = true },
-	{ .key = "from_index", .heading = "old index", .is_number = true },
-	{ .key = "from_queue", .heading = "queue", .is_number = true },
-	{ .key = "by_order", .heading = "ids by order", .is_number = true },
-	{ .key = "lost", .heading = "lost", .is_number = true },
-	{ .key = "lengths_lost", .heading = "lengths lost", .is_number = true },
-	{ .key = "relinked", .heading = "linked anew", .is_number = true },
-	{ .key = "mended", .heading = NULL },
-	{ .key = "lost_ids", .heading = NULL },
-	{ 0 },
-};
-
-/* Documents and metadata of the lost are whole: the owner can have them embedded again. */
-static void show_lost(struct change *c, const struct index_job *job)
-{
-	cleanup_(buf_fini) struct buf ids = { 0 };
-	const struct index_summary *s = &job->summary;
-
-	if (s->lost == 0)
-		return;
-	for (size_t i = 0; i < s->lost_ids.len; i++) {
-		unsigned char byte = s->lost_ids.ptr[i];
-
-		if (byte != '\n')
-			buf_append_byte(&ids, byte);
-		else if (i + 1 < s->lost_ids.len)
-			buf_append_str(&ids, ", ");
-	}
-	emit_line(&c->app->emit,
-		  "%" PRIu64 " without any copy of their vector, to be embedded again: %s%s",
-		  s->lost, buf_cstr(&ids), s->lost > 20 ? ", ..." : "");
-}
-
-static void show(struct change *c, void *ctx)
-{
-	const struct indexes *indexes = ctx;
-	struct emit *e = &c->app->emit;
-
-	emit_table(e, "indexes", fields);
-	for (size_t i = 0; i < indexes->count; i++) {
-		const struct index_job *job = &indexes->row[i];
-		const struct index_summary *s = &job->summary;
-		cleanup_(buf_fini) struct buf ids = { 0 };
-
-		buf_append(&ids, s->lost_ids.ptr, s->lost_ids.len);
-		emit_str(e, job->collection);
-		emit_bytes(e, job->name);
-		emit_uint(e, s->records);
-		emit_uint(e, s->source[INDEX_FROM_INDEX]);
-		emit_uint(e, s->source[INDEX_FROM_QUEUE]);
-		emit_uint(e, s->paired);
-		emit_uint(e, s->lost);
-		emit_uint(e, s->norms_lost);
-		emit_uint(e, s->is_mended ? s->relinked : s->records);
-		emit_bool(e, s->is_mended);
-		emit_str(e, s->lost > 0 ? buf_cstr(&ids) : NULL);
-	}
-	emit_table_end(e);
-	for (size_t i = 0; i < indexes->count; i++)
-		show_lost(c, &indexes->row[i]);
-}
-
 /* ---- the command ---- */
 
 /*
@@ -188,7 +122,7 @@ static int run_rebuild(struct app *app, const void *opts_, char *const *operands
 	}
 	if (plan_all(&c, operands + 1, &indexes, &err) < 0)
 		return app_error(app, &err);
-	return change_run(&c, show, &indexes);
+	return change_run(&c, index_report, &indexes);
 }
 
 static const struct example examples[] = {

@@ -3,6 +3,7 @@
 /* `vsctl repair`: everything that has one safe answer. */
 
 #include "change.h"
+#include "index-report.h"
 #include "names.h"
 
 #include <fcntl.h>
@@ -153,7 +154,7 @@ static int run(struct app *app, const void *opts_, char *const *operands)
 		return app_error(app, &err);
 	if (opts->plan && save_plan(&c, opts->plan, &err) < 0)
 		return app_error(app, &err);
-	return change_run(&c, NULL, NULL);
+	return change_run(&c, index_report, &indexes);
 }
 
 static const struct example examples[] = {

@@ -287,7 +287,10 @@ static bool tell_loss(struct segment_work *w, const struct sides *s)
 		return false;
 	if (f.has_count) {
 		text_count(&detail, f.count, "vector");
-		buf_printf(&detail, " of %zu are not in the queue", w->segment->row_count);
+		buf_printf(
+			&detail,
+			" of %zu are not in the part of the queue that the server will still read",
+			w->segment->row_count);
 	} else {
 		buf_append_str(&detail, "which vectors that costs was not looked at");
 	}

@@ -69,7 +69,8 @@ static bool can_mend(const struct old_index *old, const struct choices *choices)
 }
 
 static int mend(const struct index_facts *facts, const struct old_index *old,
-		struct index_image *image, struct index_summary *summary, struct vs_err *err)
+		const struct choices *choices, struct index_image *image,
+		struct index_summary *summary, struct vs_err *err)
 {
 	struct hnsw_params params = facts->params;
 	struct hnsw_repair done;
@@ -82,8 +83,10 @@ static int mend(const struct index_facts *facts, const struct old_index *old,
 	summary->is_mended = true;
 	summary->kept = done.kept;
 	summary->relinked = done.relinked + done.trimmed;
-	for (size_t i = 0; i < old->element_count; i++)
-		summary->norms_lost += !has_norm(facts, old, old->element[i].id);
+	for (size_t i = 0; i < choices->count; i++) {
+		if (!has_norm(facts, old, choices->row[i].element))
+			summary_add_norm_lost(summary, choices->row[i].id);
+	}
 	return 0;
 }
 
@@ -97,7 +100,8 @@ static int add_from_index(const struct index_facts *facts, const struct old_inde
 
 	bool is_known = has_norm(facts, old, c->element);
 
-	summary->norms_lost += !is_known;
+	if (!is_known)
+		summary_add_norm_lost(summary, c->id);
 	return hnsw_graph_add_stored(g, c->label, hnsw_vector(&old->index, c->element),
 				     is_known ? length : 1, false, err);
 }
@@ -137,7 +141,7 @@ static int make(const struct index_facts *facts, const struct old_index *old,
 		/* Byte for byte: a Python release would not read another's. */
 		buf_append(&image->pickle, old->bytes[INDEX_PICKLE].ptr,
 			   old->bytes[INDEX_PICKLE].len);
-		return mend(facts, old, image, summary, err);
+		return mend(facts, old, choices, image, summary, err);
 	}
 	if (facts->is_python)
 		return vs_fail(err, VS_ENOTSUP,
@@ -145,7 +149,7 @@ static int make(const struct index_facts *facts, const struct old_index *old,
 			       "index_metadata.pickle cannot be kept; open the store once with a "
 			       "server of 1.0 or later, or restore the directory from a snapshot",
 			       facts->segment);
-	r = is_mendable ? mend(facts, old, image, summary, err)
+	r = is_mendable ? mend(facts, old, choices, image, summary, err)
 			: build(facts, old, choices, &counter, image, summary, err);
 	return r < 0 ? r : write_pickle(choices, counter, &image->pickle, err);
 }

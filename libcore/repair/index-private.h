@@ -47,6 +47,7 @@ bool index_has_vector(const struct index_facts *facts, const struct old_index *o
 		      uint32_t element, struct slice vector, float *scratch);
 
 void summary_add_lost(struct index_summary *s, struct slice id);
+void summary_add_norm_lost(struct index_summary *s, struct slice id);
 
 /* ---- choosing (index-choose.c) ---- */
 

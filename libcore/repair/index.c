@@ -9,7 +9,6 @@
 #include <math.h>
 
 #define OLD_FILE_MAX ((uint64_t)1 << 38)
-#define LOST_IDS_MAX 20
 
 const char *index_file_name(int file)
 {
@@ -20,6 +19,7 @@ const char *index_file_name(int file)
 void index_summary_fini(struct index_summary *s)
 {
 	buf_fini(&s->lost_ids);
+	buf_fini(&s->norm_lost_ids);
 }
 
 void old_index_fini(struct old_index *old)
@@ -301,8 +301,14 @@ int old_index_load(const struct index_facts *facts, struct old_index *old, struc
 
 void summary_add_lost(struct index_summary *s, struct slice id)
 {
-	if (s->lost++ >= LOST_IDS_MAX)
-		return;
+	s->lost++;
 	text_escape(&s->lost_ids, id);
 	buf_append_byte(&s->lost_ids, '\n');
+}
+
+void summary_add_norm_lost(struct index_summary *s, struct slice id)
+{
+	s->norms_lost++;
+	text_escape(&s->norm_lost_ids, id);
+	buf_append_byte(&s->norm_lost_ids, '\n');
 }

@@ -71,7 +71,8 @@ struct index_summary {
 	uint64_t dropped;               /* ids of the old index that no record has */
 	bool is_mended;                 /* graph mended; the figures below say how */
 	uint32_t kept, relinked;
-	struct buf lost_ids; /* the first of the lost, each followed by a newline; escaped */
+	struct buf lost_ids;      /* of the lost, each followed by a newline; escaped */
+	struct buf norm_lost_ids; /* likewise */
 };
 void index_summary_fini(struct index_summary *s);
 

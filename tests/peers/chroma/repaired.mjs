@@ -2,19 +2,22 @@
 //
 // Does the real Chroma server live with what was repaired?
 //
-//     node repaired.mjs SCRIPT VERSION TRUTH STORE [LOST...]
+//     node repaired.mjs SCRIPT VERSION TRUTH STORE REPORT
 //
 // SCRIPT is scripts/real-chroma, TRUTH what a client wrote: collection -> tenant, database, space and records
 // (e: embedding, d: document, m: metadata). The server starts on STORE; counts agree; each record comes back as
-// it was written, but for the LOST ("collection/id"), which the repair has said not to have, and of which there may
-// be none or a record without a vector ("collection/~": vectors of length one, since their lengths are lost); a query finds a record by its own vector; adding, updating and deleting
+// it was written, but for what the REPORT of the repair calls incomplete: those have their text and metadata, and no
+// vector, or one that has lost its length; a query finds a record by its own vector; adding, updating and deleting
 // work; all of that is still so after another start. One line of TAP a collection.
 
 import { readFileSync } from "node:fs";
 import { call, start, stop } from "./client.mjs";
 
-const [script, version, truthFile, store, ...lost] = process.argv.slice(2);
+const [script, version, truthFile, store, report] = process.argv.slice(2);
 const truth = JSON.parse(readFileSync(truthFile));
+
+// "collection id/record id" -> "vector" or "length"
+const incomplete = new Map((JSON.parse(readFileSync(report)).incomplete ?? []).map((r) => [`${r.collection}/${r.id}`, r.missing]));
 
 // Values of metadata come back one unit in the last place off; cosine vectors are kept with their length apart.
 function near(a, b, tolerance) {
@@ -44,21 +47,25 @@ async function look(server, name, wanted, problems) {
         problems.push("the collection is not there");
         return null;
     }
-    const got = await call(server, database, `/${id}/get`, { include: ["documents", "metadatas", "embeddings"] });
+    const got = await call(server, database, `/${id}/get`, { include: ["documents", "metadatas"] });
     const at = new Map(got.ids.map((x, i) => [x, i]));
+    // One record without a vector, and a request for all of them fails.
+    const whole = got.ids.filter((x) => incomplete.get(`${id}/${x}`) !== "vector");
+    const vectors = whole.length ? await call(server, database, `/${id}/get`, { ids: whole, include: ["embeddings"] }) : { ids: [] };
+    const vectorOf = new Map(vectors.ids.map((x, i) => [x, vectors.embeddings[i]]));
     for (const [key, r] of Object.entries(wanted.recs)) {
         const i = at.get(key);
+        const missing = incomplete.get(`${id}/${key}`);
         at.delete(key);
-        if (lost.includes(`${name}/${key}`))
-            continue;
         if (i === undefined)
             problems.push(`${key} is not there`);
         else if ((got.documents[i] ?? null) !== (r.d ?? null))
             problems.push(`${key} has another text`);
         else if (!sameMetadata(r.m, got.metadatas[i]))
             problems.push(`${key} has other metadata: ${JSON.stringify(got.metadatas[i])}`);
-        else if (!sameVector(r.e, got.embeddings[i]) &&
-                 !(lost.includes(`${name}/~`) && got.embeddings[i] && sameVector(unit(r.e), unit(got.embeddings[i]))))
+        else if (missing === "length" && !(vectorOf.has(key) && sameVector(unit(r.e), unit(vectorOf.get(key)))))
+            problems.push(`${key} has another direction`);
+        else if (!missing && !sameVector(r.e, vectorOf.get(key)))
             problems.push(`${key} has another vector`);
     }
     for (const key of at.keys())
@@ -75,7 +82,7 @@ async function query(server, where, wanted, problems) {
         const n = Math.min(10, Object.keys(wanted.recs).length);
         const found = await call(server, where.database, `/${where.id}/query`, { query_embeddings: [r.e], n_results: n, include: ["distances"] });
         // By inner product, another may be nearer than the vector itself.
-        if (wanted.space !== "ip" && !lost.includes(`${wanted.name}/${key}`) && !found.ids[0].includes(key))
+        if (wanted.space !== "ip" && !incomplete.has(`${where.id}/${key}`) && !found.ids[0].includes(key))
             problems.push(`${key} is not found by its own vector`);
     }
 }

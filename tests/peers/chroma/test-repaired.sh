@@ -34,26 +34,24 @@ show() {
     done
 }
 
-# one STORE STATUS LOST...: repaired, with that exit status, and served.
+# one STORE STATUS [COMMAND]: repaired, with that exit status, and served.
 one() {
-    local name=$1 want=$2 status=0
-    shift 2
+    local name=$1 want=$2 command=${3:-repair} status=0
     rm -f "$dir/$name/expected.json"
-    "$vsctl" repair --yes "$dir/$name" >"$dir/out" 2>&1 || status=$?
+    "$vsctl" "$command" --yes --format json "$dir/$name" >"$dir/out" 2>"$dir/err" || status=$?
     if [ "$status" -ne "$want" ]; then
         echo "not ok - repair ends with $status" | show "$name"
-        sed 's/^/# /' "$dir/out"
+        sed 's/^/# /' "$dir/out" "$dir/err"
         return
     fi
-    node "$here/repaired.mjs" "$script" 1.3.4 "$root/tests/data/chroma/base-truth.json" "$dir/$name" "$@" >"$dir/tap" 2>&1 || true
+    node "$here/repaired.mjs" "$script" 1.3.4 "$root/tests/data/chroma/base-truth.json" "$dir/$name" "$dir/out" >"$dir/tap" 2>&1 || true
     show "$name" <"$dir/tap"
     rm -rf "${dir:?}/$name" "$dir/$name.vsctl"
 }
 
-while IFS=$'\t' read -r name status lost; do
+while IFS=$'\t' read -r name status command; do
     case $name in '' | '#'*) continue ;; esac
-    read -r -a words <<<"$lost"
-    one "$name" "$status" "${words[@]}"
+    one "$name" "$status" "$command"
 done <"$here/repaired.tsv"
 for version in 1.0.3 1.3.4; do
     mkdir -p "$dir/$version/store"
