@@ -16,8 +16,9 @@ selftest() {
 
 all_detected() {
     jq_is '.summary.missed == 0 and all(.classes[]; .outcome != "missed")' &&
-        jq_is '(.classes | map(.class) | unique | length) == (.classes | length)' &&
-        jq_is 'all(.classes[] | select(.outcome == "detected"); .code as $code | .expected | split(" ") | index($code) != null)'
+        jq_is '(.classes | map(.class) | unique | length) == (.classes | length)' || return
+    # shellcheck disable=SC2016 # jq has variables too
+    jq_is 'all(.classes[] | select(.outcome == "detected"); .code as $code | .expected | split(" ") | index($code) != null)'
 }
 
 made_for_it() {
@@ -33,7 +34,8 @@ as_text() {
 chromem_stores() {
     local name
     for name in healthy-contextd healthy-gz healthy-plain many-damages; do
-        fixture "$name" && unchanged selftest 0 "$store" && all_detected && jq_is '.summary.detected >= 30' || { echo "$name" && show && return 1; }
+        echo "$name"
+        fixture "$name" && unchanged selftest 0 "$store" && all_detected && jq_is '.summary.detected >= 30' || return
     done
     # What is damaged by itself is no help.
     jq_is '.summary.errors_before > 3'
@@ -48,7 +50,8 @@ chroma_stores() {
     local name
     for name in base healthy-1.0 healthy-1.3 legacy-0.6.3; do
         store=$scratch/stores/$name
-        unchanged selftest 0 --no-repair "$store" && all_detected && jq_is '.summary.detected >= 30' || { echo "$name" && show && return 1; }
+        echo "$name"
+        unchanged selftest 0 --no-repair "$store" && all_detected && jq_is '.summary.detected >= 30' || return
     done
 }
 
