@@ -59,7 +59,7 @@ logrotate_file() {
     grep -q '^/var/log/vsctl/\*\.log {$' vsctl.logrotate && [ "$(grep -l '^LogsDirectory=vsctl$' systemd/*.service | wc -l)" -eq 4 ] || return
     command -v logrotate >/dev/null || return 0
     sed "s|/var/log/vsctl|$scratch/log|" vsctl.logrotate >"$scratch/rotate.conf" && chmod 644 "$scratch/rotate.conf" &&
-        logrotate -d -s "$scratch/state" "$scratch/rotate.conf" 2>"$scratch/said" || { cat "$scratch/said" && return 1; }
+        { logrotate -d -s "$scratch/state" "$scratch/rotate.conf" 2>"$scratch/said" || ! cat "$scratch/said"; } || return
     ! grep -i '^error' "$scratch/said"
 }
 
