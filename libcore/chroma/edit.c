@@ -6,15 +6,29 @@
 
 #include <fcntl.h>
 
+/* Statements that come again and again, row by row, are prepared once. */
+#define STATEMENTS_KEPT 16
+
 struct chroma_edit {
 	struct chroma_db *db; /* its handle is NULL once the edit is finished */
 	char *path;           /* of the file that is changed */
+	sqlite3_stmt *kept[STATEMENTS_KEPT];
+	unsigned next; /* which is given up for another */
 };
+
+static void forget_statements(struct chroma_edit *e)
+{
+	for (unsigned i = 0; i < STATEMENTS_KEPT; i++) {
+		sqlite3_finalize(e->kept[i]);
+		e->kept[i] = NULL;
+	}
+}
 
 void chroma_edit_freep(struct chroma_edit **e)
 {
 	if (!*e)
 		return;
+	forget_statements(*e);
 	chroma_db_closep(&(*e)->db);
 	free((*e)->path);
 	free(*e);
@@ -50,6 +64,7 @@ static int do_ours(struct chroma_edit *e, const char *sql, struct vs_err *err)
 	sqlite3 *handle = e->db->handle;
 	int code;
 
+	forget_statements(e);
 	(void)sqlite3_set_authorizer(handle, NULL, NULL);
 	code = sqlite3_exec(handle, sql, NULL, NULL, NULL);
 	(void)sqlite3_set_authorizer(handle, authority, NULL);
@@ -153,22 +168,44 @@ static int bind(sqlite3_stmt *stmt, int at, const struct chroma_arg *arg)
 	return SQLITE_MISUSE;
 }
 
+/* The statement for @sql, which stays the edit's; NULL: *@code says why. */
+static sqlite3_stmt *statement(struct chroma_edit *e, const char *sql, int *code)
+{
+	sqlite3_stmt *made = NULL;
+
+	*code = SQLITE_OK;
+	for (unsigned i = 0; i < STATEMENTS_KEPT; i++) {
+		if (e->kept[i] && strcmp(sqlite3_sql(e->kept[i]), sql) == 0)
+			return e->kept[i];
+	}
+	*code = sqlite3_prepare_v2(e->db->handle, sql, -1, &made, NULL);
+	if (*code != SQLITE_OK || !made)
+		return NULL;
+	sqlite3_finalize(e->kept[e->next]);
+	e->kept[e->next] = made;
+	e->next = (e->next + 1) % STATEMENTS_KEPT;
+	return made;
+}
+
 int chroma_edit_run(struct chroma_edit *e, const char *sql, const struct chroma_arg *args,
 		    size_t count, int64_t *changed, struct vs_err *err)
 {
 	sqlite3 *handle = e->db->handle;
 	int64_t before = sqlite3_total_changes64(handle);
-	sqlite3_stmt *stmt = NULL;
 	int code, r = 0;
+	sqlite3_stmt *stmt = statement(e, sql, &code);
 
-	code = sqlite3_prepare_v2(handle, sql, -1, &stmt, NULL);
+	if (!stmt)
+		return chroma_fail_sqlite(handle, code, err);
 	for (size_t i = 0; code == SQLITE_OK && i < count; i++)
 		code = bind(stmt, (int)i + 1, &args[i]);
 	while (code == SQLITE_OK || code == SQLITE_ROW)
 		code = sqlite3_step(stmt);
 	if (code != SQLITE_DONE)
 		r = chroma_fail_sqlite(handle, code, err);
-	sqlite3_finalize(stmt);
+	/* Values are borrowed for the call, so none stays bound. */
+	(void)sqlite3_reset(stmt);
+	(void)sqlite3_clear_bindings(stmt);
 	if (r == 0 && changed)
 		*changed = sqlite3_total_changes64(handle) - before;
 	return r;
