@@ -258,10 +258,10 @@ Test(guard, vectors)
 		struct judged j;
 
 		many(before, "a", 0, 0);
-		add(before, "x")->vector = rows[i].before;
+		add(before, "x")->vector = (uint8_t)rows[i].before;
 		many(after, "a", 0, 0);
 		d = add(after, "x");
-		d->vector = rows[i].after;
+		d->vector = (uint8_t)rows[i].after;
 		d->dimension = rows[i].dimension;
 		j = judge(before, after, false, "5");
 		cr_assert_eq(j.reasons, rows[i].reasons, "row %zu: %s", i, buf_cstr(&j.text));
