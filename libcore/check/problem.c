@@ -190,8 +190,11 @@ void finding_format_message(const struct finding *f, struct buf *out)
 
 bool finding_format_fix(const struct finding *f, struct buf *out)
 {
-	const char *fix = problem_row(f->code)->fix;
+	const struct problem_row *row = problem_row(f->code);
+	const char *fix = row->fix;
 
+	if (!fix && remedy_row(row->remedy)->is_automatic)
+		fix = "vsctl repair STORE";
 	if (!fix)
 		return false;
 	format(f, fix, append_word, out);

@@ -18,6 +18,8 @@ value_is() {
 }
 
 nothing_set() {
+    # As cli.sh has them for all tests.
+    unset VSCTL_MIN_FREE VSCTL_MAX_MEMORY
     json config 0 config && jq_is '.valid and .file == null and all(.settings[]; .option == "format" or (.source == "default" and .value == null))' &&
         runs 0 config && first_line 'good: no settings, no file'
 }
