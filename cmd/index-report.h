@@ -7,5 +7,7 @@
 
 #include "change.h"
 
+extern const struct command cmd_index_check;
+
 /* For change_run(): @ctx is a struct indexes. Of a plan that writes none, nothing is shown. */
 void index_report(struct change *c, void *ctx);

@@ -146,11 +146,11 @@ static const struct command cmd_index_rebuild = {
 	.run = run_rebuild,
 };
 
-static const struct command *const verbs[] = { &cmd_index_rebuild, NULL };
+static const struct command *const verbs[] = { &cmd_index_check, &cmd_index_rebuild, NULL };
 
 const struct command cmd_index = {
 	.name = "index",
-	.summary = "rebuild the vector indexes of a Chroma store",
+	.summary = "check and rebuild the vector indexes of a Chroma store",
 	.examples = examples,
 	.details =
 		"The server checks nothing of an index directory but that its files open: a damaged one ends it, or loses "

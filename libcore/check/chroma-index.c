@@ -112,8 +112,10 @@ int chroma_check_segments(struct chroma_run *run, const struct check_sink *sink,
 
 	if (!run->has_catalog)
 		return 0;
-	for (size_t i = 0; r == 0 && i < run->catalog.collection_count; i++)
-		r = check_one(run, &run->catalog.collections[i], sink, err);
+	for (size_t i = 0; r == 0 && i < run->catalog.collection_count; i++) {
+		if (chroma_is_asked_for(run, &run->catalog.collections[i]))
+			r = check_one(run, &run->catalog.collections[i], sink, err);
+	}
 	ids = vs_alloc_array(run->catalog.segment_count + 1, sizeof(*ids));
 	for (size_t i = 0; i < run->catalog.segment_count; i++) {
 		if (run->catalog.segments[i].scope == CHROMA_SCOPE_VECTOR)

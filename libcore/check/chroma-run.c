@@ -25,9 +25,20 @@ static void run_fini(struct chroma_run *run)
 	gaps_fini(&run->gaps);
 }
 
+bool chroma_is_asked_for(const struct chroma_run *run, const struct chroma_collection *c)
+{
+	const char *only = run->req->only_collection;
+	size_t len = only ? strlen(only) : 0;
+
+	return !only || strcmp(c->id, only) == 0 ||
+	       (c->name.len == len && memcmp(c->name.ptr, only, len) == 0);
+}
+
 void chroma_report(struct chroma_run *run, struct finding *f,
 		   const struct chroma_collection *collection)
 {
+	if (collection && !chroma_is_asked_for(run, collection))
+		return;
 	if (collection) {
 		f->collection = collection->id;
 		if (problem_row(f->code)->severity == SEV_ERROR)
@@ -78,6 +89,18 @@ static int open_database(struct chroma_run *run, struct vs_err *err)
 	return 1;
 }
 
+/* A name that no collection has is a slip of the person, and no finding. */
+static int check_asked(const struct chroma_run *run, struct vs_err *err)
+{
+	for (size_t i = 0; i < run->catalog.collection_count; i++) {
+		if (chroma_is_asked_for(run, &run->catalog.collections[i]))
+			return 0;
+	}
+	if (!run->has_catalog || !run->req->only_collection)
+		return 0;
+	return vs_fail(err, VS_ENOENT, "no collection %s in the store", run->req->only_collection);
+}
+
 static int look(struct chroma_run *run, const struct check_sink *sink, struct vs_err *err)
 {
 	int r = open_database(run, err);
@@ -90,6 +113,8 @@ static int look(struct chroma_run *run, const struct check_sink *sink, struct vs
 	if (r == 0)
 		r = chroma_check_catalog(run, err);
 	if (r == 0)
+		r = check_asked(run, err);
+	if (r == 0)
 		r = chroma_check_records(run, err);
 	if (r == 0)
 		r = chroma_check_queue(run, err);
@@ -100,9 +125,10 @@ static int look(struct chroma_run *run, const struct check_sink *sink, struct vs
 
 static void count_collections(struct chroma_run *run, struct check_summary *out)
 {
-	out->collections = run->catalog.collection_count;
-	for (size_t i = 0; run->is_wrong && i < run->catalog.collection_count; i++)
-		out->corrupt += run->is_wrong[i];
+	for (size_t i = 0; i < run->catalog.collection_count; i++) {
+		out->collections += chroma_is_asked_for(run, &run->catalog.collections[i]);
+		out->corrupt += run->is_wrong && run->is_wrong[i];
+	}
 	out->healthy = out->collections - out->corrupt;
 	out->documents = run->documents;
 	out->bytes = run->bytes;

@@ -39,6 +39,9 @@ struct chroma_run {
 	uint64_t documents, bytes;
 };
 
+/* Is the check about this collection? */
+bool chroma_is_asked_for(const struct chroma_run *run, const struct chroma_collection *c);
+
 /* Report @f; @collection, which may be NULL, is the one that it is about. */
 void chroma_report(struct chroma_run *run, struct finding *f,
 		   const struct chroma_collection *collection);

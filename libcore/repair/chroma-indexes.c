@@ -97,7 +97,8 @@ static void drop_actions(struct plan *plan, size_t from)
 
 	/* plan_fini() frees the array too, so it gets one of its own. */
 	kept.actions = vs_alloc_array(kept.cap, sizeof(*kept.actions));
-	memcpy(kept.actions, rest.actions, rest.count * sizeof(*kept.actions));
+	if (rest.count > 0)
+		memcpy(kept.actions, rest.actions, rest.count * sizeof(*kept.actions));
 	plan->count = from;
 	plan_fini(&kept);
 }

@@ -101,6 +101,15 @@ bad_input() {
         runs 0 index rebuild --help && out_has "STORE [COLLECTION...]" && runs 16 index rebuild "$scratch/other"
 }
 
+# Sound ones, damaged ones, one of several, and a store that has none; nothing is written.
+indexes_are_checked() {
+    local before
+    fresh base && before=$(digests) && json verify 0 index check "$store" && jq_is '.command == "index check" and .level == "deep"' &&
+        same "$before" "$(digests)" && fresh graph-disconnected && runs 4 index check "$store" && out_has "next: vsctl index rebuild" &&
+        runs 0 index check "$store" docs && runs 4 index check "$store" notes && runs 8 index check "$store" nots && err_has "no collection nots" && [ ! -e "$store.vsctl" ] &&
+        runs 16 index check "$source/tests/data/chromem/healthy-plain/store" && err_has "no index"
+}
+
 check "ids whose pickle is lost come back by their order" ids_come_back
 check "ids come back where others were deleted" gaps_are_counted
 check "an add without effect" an_add_without_effect
@@ -112,4 +121,5 @@ check "a rebuild is taken back" it_is_taken_back
 check "the database is not touched" the_database_is_not_touched
 check "a sound store is left alone" nothing_to_do
 check "bad input" bad_input
+check "indexes are checked" indexes_are_checked
 finish_cli
