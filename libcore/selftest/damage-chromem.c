@@ -34,7 +34,8 @@ static int load(struct damaged *d, struct changed_doc *c, struct vs_err *err)
 	if (r < 0)
 		return r;
 	c->values = vs_alloc_array(c->doc.dimension + 1, sizeof(*c->values));
-	memcpy(c->values, c->doc.embedding, c->doc.dimension * sizeof(*c->values));
+	if (c->doc.dimension > 0)
+		memcpy(c->values, c->doc.embedding, c->doc.dimension * sizeof(*c->values));
 	c->doc.embedding = c->values;
 	buf_append(&c->content, c->doc.content.ptr, c->doc.content.len);
 	buf_append(&c->id, c->doc.id.ptr, c->doc.id.len);
