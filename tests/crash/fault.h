@@ -35,6 +35,12 @@ enum fault_outcome {
 enum fault_outcome fault_run(unsigned n, enum fault_mode mode, int (*operation)(void *ctx),
 			     void *ctx);
 
+/*
+ * From one fault point to the next: 1, unless VSCTL_CRASH_STRIDE says a larger number, as scripts/test
+ * does for scenes that take long under sanitizers.
+ */
+unsigned fault_stride(void);
+
 /* Where scenes go: in memory where that is to be had, since thousands of them are synced thousands
  * of times. */
 const char *fault_scratch(void);

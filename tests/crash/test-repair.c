@@ -275,7 +275,7 @@ static unsigned walk(int (*operation)(void *ctx), int (*prepare)(void *ctx))
 	new = tree(&s);
 	cr_assert_not(same(&old, &new));
 	for (enum fault_mode mode = FAULT_EIO; mode < FAULT_MODES_; mode++) {
-		for (unsigned n = 1;; n++) {
+		for (unsigned n = 1;; n += fault_stride()) {
 			enum fault_outcome outcome;
 
 			scene_make(&s);
