@@ -16,7 +16,7 @@ source=${SOURCE_ROOT:?}
 . "$source/tests/meta/tap.sh"
 vsctl=$(realpath "${1:?}")
 python=${PYTHON:-/usr/bin/python3}
-unset VSCTL_STORE VSCTL_STATE NO_COLOR
+unset NO_COLOR
 export TERM=xterm-256color VSCTL_CONFIG=
 # A machine that is full or busy is no reason for these to fail.
 export VSCTL_MIN_FREE=0 VSCTL_MAX_MEMORY=100

@@ -99,7 +99,7 @@ const char *fault_mode_name(enum fault_mode mode)
 
 unsigned fault_stride(void)
 {
-	const char *text = getenv("VSCTL_CRASH_STRIDE");
+	const char *text = getenv("CRASH_STRIDE");
 	unsigned long stride = text ? strtoul(text, NULL, 10) : 1;
 
 	return stride > 0 && stride < 100 ? (unsigned)stride : 1;

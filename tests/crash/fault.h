@@ -36,7 +36,7 @@ enum fault_outcome fault_run(unsigned n, enum fault_mode mode, int (*operation)(
 			     void *ctx);
 
 /*
- * From one fault point to the next: 1, unless VSCTL_CRASH_STRIDE says a larger number, as scripts/test
+ * From one fault point to the next: 1, unless CRASH_STRIDE says a larger number, as scripts/test
  * does for scenes that take long under sanitizers.
  */
 unsigned fault_stride(void);

@@ -17,7 +17,6 @@ vsctl=$(realpath "${1:?}")
 seconds=${2:-40}
 fixture=$source/tests/data/chromem/many-damages/store
 calls='openat,write,pwrite64,fsync,fdatasync,rename,renameat,renameat2,unlink,unlinkat,mkdir,mkdirat,fchmod,fchmodat,link,linkat,ftruncate,copy_file_range,utimensat'
-unset VSCTL_STORE VSCTL_STATE
 
 tree_of() {
     (cd "$1" && find . -printf '%P %y %m %l\n' | LC_ALL=C sort &&

@@ -7,7 +7,9 @@
 #
 # and last `finish`. What a failed command printed follows its line as comments. A description is the
 # name of the case: it has no '#' and no ','. $scratch is a directory that goes away at the end.
+# What the person who runs the tests has set for vsctl is not theirs.
 
+unset "${!VSCTL_@}"
 tap_count=0
 tap_failed=0
 scratch=$(mktemp -d)

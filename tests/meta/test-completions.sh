@@ -14,7 +14,6 @@ source=$(cd "$(dirname "$0")/../.." && pwd)
 shell=$1
 vsctl=$(realpath "$2")
 export completions=$source/completions scratch
-unset VSCTL_STORE
 
 if ! command -v "$shell" >/dev/null; then
     echo "1..0 # SKIP $shell is not installed"

@@ -5,7 +5,7 @@
 set -u
 source=$(cd "$(dirname "$0")/../.." && pwd)
 . "$source/tests/meta/tap.sh"
-unset VSCTL_STORE DESTDIR
+unset DESTDIR
 export VSCTL_CONFIG=
 
 for program in dpkg dpkg-deb dpkg-shlibdeps; do

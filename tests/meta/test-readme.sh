@@ -9,7 +9,6 @@ source=$(cd "$(dirname "$0")/../.." && pwd)
 . "$source/tests/meta/tap.sh"
 PATH=$(dirname "$(realpath "$1")"):$PATH
 export COLUMNS=100 TZ=UTC
-unset VSCTL_STORE VSCTL_STATE
 
 # said NUMBER: the console block as it stands. A command begins with "$ "; its output follows.
 said() {

@@ -64,6 +64,14 @@ suite_missing() {
     says 1 "6 passed, 1 failed"
 }
 
+suite_not_asked() {
+    log OK room "$three"
+    sed -i /corpus/d "$scratch/build/meson-logs/testlog.json"
+    local got
+    got=$("$source/scripts/test-report" "$scratch/build:unit,check") && [ "$(tail -n 1 <<<"$got")" = "6 passed, 0 failed" ] &&
+        ! "$source/scripts/test-report" "$scratch/build:unit,corpus"
+}
+
 nothing_ran() {
     mkdir -p "$scratch/build/meson-logs"
     : >"$scratch/build/meson-logs/testlog.json"
@@ -90,6 +98,7 @@ check "a time limit" timed_out_without_tap
 check "a program without TAP counts once" plain_program
 check "a skipped case is not a passed one" skipped
 check "a suite without tests" suite_missing
+check "a suite that was not asked of this build" suite_not_asked
 check "nothing ran" nothing_ran
 check "a feature whose tests passed" feature 0 "7 passed, 0 failed" $'F1\tunit:room,unit:room/room::one,unit:room/room::two'
 check "a feature whose test is not there" feature 1 "7 passed, 1 failed" $'F1\tunit:room,unit:cellar'
