@@ -128,36 +128,24 @@ static void find_runs(struct grouping *g)
 		qsort_r(g->runs, g->count, sizeof(*g->runs), compare_runs, g->m);
 }
 
-static int compare_age(const void *a_, const void *b_)
+static void mark_documents(struct grouping *g, const struct run *run, uint32_t collection)
 {
-	const struct snap_member *a = *(struct snap_member *const *)a_;
-	const struct snap_member *b = *(struct snap_member *const *)b_;
-
-	if (a->modified_ns != b->modified_ns)
-		return a->modified_ns < b->modified_ns ? -1 : 1;
-	return snap_path_cmp(a->path, b->path);
-}
-
-/* Documents in the order in which they were written, a hundred a batch. */
-static void number_batches(struct grouping *g, const struct run *run, uint32_t collection)
-{
-	cleanup_(vs_freep) struct snap_member **by_age =
-		vs_alloc_array(run->end - run->first, sizeof(struct snap_member *));
-	size_t count = 0;
-
 	for (size_t i = run->first; i < run->end; i++) {
 		struct snap_member *member = &g->m->members[i];
 
 		member->collection = collection;
-		member->batch = SNAP_NO_BATCH;
 		if (is_record(member->path, run->dir_len, g->extension) &&
 		    !is_metadata(member->path))
-			by_age[count++] = member;
+			member->batch = 0;
 	}
-	if (count > 0)
-		qsort(by_age, count, sizeof(struct snap_member *), compare_age);
-	for (size_t i = 0; i < count; i++)
-		by_age[i]->batch = (uint32_t)(i / SNAP_BATCH_LEN);
+}
+
+static void number_batches(struct snap_manifest *m)
+{
+	cleanup_(vs_freep) uint32_t *batches = snap_number_batches(m);
+
+	for (size_t i = 0; i < m->member_count; i++)
+		m->members[i].batch = batches[i];
 }
 
 static int read_name(struct grouping *g, struct snap_collection *c,
@@ -209,9 +197,10 @@ static int group(struct snap_manifest *m, void *state,
 		m->collection_count = i + 1;
 		c->directory =
 			vs_strndup(slice_of(m->members[g.runs[i].first].path, g.runs[i].dir_len));
-		number_batches(&g, &g.runs[i], (uint32_t)i);
+		mark_documents(&g, &g.runs[i], (uint32_t)i);
 		r = read_name(&g, c, read, ctx, err);
 	}
+	number_batches(m);
 	free(g.runs);
 	return r;
 }

@@ -64,6 +64,10 @@ static int is_taken(struct making *mk, const char *id, struct vs_err *err)
 
 	snap_manifest_name(id, name);
 	r = snap_exists(mk->place.manifests, name, err);
+	if (r == 0) {
+		snap_members_name(id, name);
+		r = snap_exists(mk->place.manifests, name, err);
+	}
 	for (int is_sealed = 0; r == 0 && is_sealed < 2; is_sealed++) {
 		snap_archive_name(id, is_sealed, name);
 		r = snap_exists(mk->place.snapshots, name, err);
@@ -90,7 +94,7 @@ static int choose_id(struct making *mk, struct vs_err *err)
 	if (r > 0 && mk->req->name)
 		return vs_fail(err, VS_EBUSY,
 			       "there is a snapshot %s already, or one that was removed and whose "
-			       "archive others need",
+			       "files others need",
 			       base);
 	for (unsigned i = 2; r > 0 && i < SUFFIX_MAX; i++) {
 		snprintf(mk->id, sizeof(mk->id), "%.100s_%u", base, i);
@@ -231,6 +235,7 @@ static void add_member(struct making *mk, const struct item *item, uint32_t *pla
 		.archive = item->is_stored ? 0 : take_archive(mk, item->before->archive, places),
 		.collection = UINT32_MAX,
 		.batch = SNAP_NO_BATCH,
+		.row = SNAP_NO_ROW,
 		.digest = item->digest,
 	};
 }
@@ -309,9 +314,11 @@ static int fill_manifest(struct making *mk, struct vs_err *err)
 
 	take_listing(mk);
 	r = mk->backend->group(mk->m, mk->state, read_for_group, mk, err);
-	if (r == 0)
-		snap_sum(mk->m);
-	return r;
+	if (r < 0)
+		return r;
+	snap_sum(mk->m);
+	snap_base_choose(mk->m, mk->parent);
+	return 0;
 }
 
 /* What was written can be read again, and is what was meant. */

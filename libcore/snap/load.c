@@ -34,32 +34,52 @@ int snap_load(int state_dirfd, const char *id, struct snap_manifest **out, struc
 	return r < 0 ? vs_err_in(err, "%s/%s", MANIFEST_DIR, name) : 0;
 }
 
-static int read_members(int manifests_dirfd, const char *name, struct snap_manifest *m,
-			struct vs_err *err)
+/* The text of snapshot @id's list, which must be @size bytes of that digest in its file. */
+static int read_list(int manifests_dirfd, const char *id, uint64_t size,
+		     const struct digest *wanted, struct buf *text, struct vs_err *err)
 {
 	cleanup_(buf_fini) struct buf packed = { 0 };
-	cleanup_(buf_fini) struct buf text = { 0 };
+	char name[SNAP_FILE_MAX];
 	struct digest digest;
 	int r;
 
+	snap_members_name(id, name);
 	r = file_read_at(manifests_dirfd, name, FILE_NO_FOLLOW, SNAP_MEMBERS_MAX, &packed, NULL,
 			 err);
 	if (r > 0)
-		return vs_fail(err, VS_EFORMAT, "not a file");
+		r = vs_fail(err, VS_EFORMAT, "not a file");
+	if (r == 0)
+		digest_of(buf_slice(&packed), &digest);
+	if (r == 0 && (packed.len != size || memcmp(&digest, wanted, sizeof(digest)) != 0))
+		r = vs_fail(err, VS_EFORMAT, "not the list of files that the manifest names");
+	if (r == 0)
+		r = snap_unpack_all(buf_slice(&packed), SNAP_MEMBERS_MAX, text, err);
+	return r < 0 ? vs_err_in(err, "%s/%s", MANIFEST_DIR, name) : 0;
+}
+
+static int read_members(int manifests_dirfd, struct snap_manifest *m, struct vs_err *err)
+{
+	cleanup_(buf_fini) struct buf text = { 0 };
+	cleanup_(buf_fini) struct buf base = { 0 };
+	int r;
+
+	r = read_list(manifests_dirfd, m->id, m->members_size, &m->members_digest, &text, err);
+	if (r == 0 && m->base.snapshot) {
+		r = read_list(manifests_dirfd, m->base.snapshot, m->base.size, &m->base.digest,
+			      &base, err);
+		if (r < 0)
+			return vs_err_in(err, "the list of %s builds on that of %s", m->id,
+					 m->base.snapshot);
+	}
 	if (r < 0)
 		return r;
-	digest_of(buf_slice(&packed), &digest);
-	if (packed.len != m->members_size ||
-	    memcmp(&digest, &m->members_digest, sizeof(digest)) != 0)
-		return vs_fail(err, VS_EFORMAT, "not the list of files that the manifest names");
-	r = snap_unpack_all(buf_slice(&packed), SNAP_MEMBERS_MAX, &text, err);
-	return r < 0 ? r : snap_parse_members(buf_slice(&text), m, err);
+	r = snap_parse_members(buf_slice(&text), buf_slice(&base), m, err);
+	return r < 0 ? vs_err_in(err, "%s/%s.members.gz", MANIFEST_DIR, m->id) : 0;
 }
 
 int snap_load_members(int state_dirfd, struct snap_manifest *m, struct vs_err *err)
 {
 	cleanup_(snap_place_close) struct snap_place place = SNAP_PLACE_CLOSED;
-	char name[SNAP_FILE_MAX];
 	int r;
 
 	if (m->is_older)
@@ -68,13 +88,10 @@ int snap_load_members(int state_dirfd, struct snap_manifest *m, struct vs_err *e
 			       m->id);
 	if (m->members || m->directories)
 		return 0;
-	snap_members_name(m->id, name);
 	r = snap_place_open(state_dirfd, false, &place, err);
 	if (r == 0 && place.manifests < 0)
 		return vs_fail(err, VS_ENOENT, "there is no snapshot %s", m->id);
-	if (r == 0)
-		r = read_members(place.manifests, name, m, err);
-	return r < 0 ? vs_err_in(err, "%s/%s", MANIFEST_DIR, name) : 0;
+	return r == 0 ? read_members(place.manifests, m, err) : r;
 }
 
 /* ---- all ---- */

@@ -271,6 +271,26 @@ static bool read_numbers(struct reading *rd, const struct jr *doc)
 	       get_digest(rd, doc, "members_sha256", &m->members_digest);
 }
 
+/* A list that builds on another's is schema 2: what knows only whole lists turns it away. */
+static bool read_base(struct reading *rd, const struct jr *doc)
+{
+	const struct jr *o = jr_get(doc, "members_base");
+	struct snap_base *base = &rd->m->base;
+	uint64_t schema = 0;
+
+	if (!jr_get_uint(doc, "schema", &schema) || (schema == SNAP_SCHEMA_BASED) != (o != NULL))
+		return bad(rd, "members_base");
+	if (!o)
+		return true;
+	if (!get_text(rd, o, "snapshot", &base->snapshot) ||
+	    !get_uint(rd, o, "size", INT64_MAX, &base->size) ||
+	    !get_digest(rd, o, "sha256", &base->digest))
+		return false;
+	if (!snap_id_is_valid(base->snapshot) || strcmp(base->snapshot, rd->m->id) == 0)
+		return bad(rd, "members_base");
+	return true;
+}
+
 static bool read_all(struct reading *rd, const struct jr *doc)
 {
 	struct snap_manifest *m = rd->m;
@@ -282,9 +302,9 @@ static bool read_all(struct reading *rd, const struct jr *doc)
 	       get_text_or_null(rd, doc, "parent", &m->parent) &&
 	       get_text_or_null(rd, doc, "reason", &m->reason) &&
 	       get_text_or_null(rd, doc, "error_message", &m->error_message) &&
-	       read_status(rd, doc) && read_numbers(rd, doc) && read_health(rd, doc) &&
-	       read_drill(rd, doc) && read_audit(rd, doc) && read_archives(rd, doc) &&
-	       read_collections(rd, doc) && read_skipped(rd, doc);
+	       read_status(rd, doc) && read_numbers(rd, doc) && read_base(rd, doc) &&
+	       read_health(rd, doc) && read_drill(rd, doc) && read_audit(rd, doc) &&
+	       read_archives(rd, doc) && read_collections(rd, doc) && read_skipped(rd, doc);
 }
 
 /* The digest at the end is that of everything before it. */
@@ -322,7 +342,7 @@ static int check_kind(const struct jr *doc, struct vs_err *err)
 		return vs_fail(err, VS_EFORMAT, "not a manifest of a snapshot");
 	if (!jr_get_uint(doc, "schema", &schema) || schema == 0)
 		return vs_fail(err, VS_EFORMAT, "a manifest without a schema");
-	if (schema != 1)
+	if (schema != SNAP_SCHEMA_WHOLE && schema != SNAP_SCHEMA_BASED)
 		return vs_fail(err, VS_ENOTSUP,
 			       "schema %" PRIu64
 			       ": written by a newer version of this program, which can read it",

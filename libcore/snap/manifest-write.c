@@ -208,6 +208,18 @@ static void write_skipped(struct jw *j, const struct snap_manifest *m)
 	jw_array_end(j);
 }
 
+static void write_base(struct jw *j, const struct snap_manifest *m)
+{
+	if (!m->base.snapshot)
+		return;
+	jw_key(j, "members_base");
+	jw_object(j);
+	jw_str_field(j, "snapshot", m->base.snapshot);
+	jw_uint_field(j, "size", m->base.size);
+	digest_field(j, "sha256", &m->base.digest);
+	jw_object_end(j);
+}
+
 static void our_keys(struct jw *j, const struct snap_manifest *m)
 {
 	jw_str_field(j, "tool_version", m->tool_version);
@@ -232,6 +244,7 @@ static void our_keys(struct jw *j, const struct snap_manifest *m)
 	digest_field(j, "root", &m->root);
 	digest_field(j, "members_sha256", &m->members_digest);
 	jw_uint_field(j, "members_size", m->members_size);
+	write_base(j, m);
 	write_archives(j, m);
 	write_collections(j, m);
 	write_skipped(j, m);
@@ -246,104 +259,13 @@ void snap_format_manifest(const struct snap_manifest *m, struct buf *out)
 
 	jw_init(&j, out);
 	jw_object(&j);
-	jw_uint_field(&j, "schema", 1);
+	jw_uint_field(&j, "schema", m->base.snapshot ? SNAP_SCHEMA_BASED : SNAP_SCHEMA_WHOLE);
 	jw_str_field(&j, "kind", "vsctl-snapshot");
 	older_keys(&j, m);
 	our_keys(&j, m);
 	digest_of(slice_of(out->ptr + start, out->len - start), &seal);
 	digest_format(&seal, hex);
 	jw_str_field(&j, "manifest_sha256", hex);
-	jw_object_end(&j);
-	buf_append_byte(out, '\n');
-}
-
-/* ---- the list ---- */
-
-static void name_item(struct jw *j, struct slice name)
-{
-	if (utf8_is_valid(name)) {
-		jw_text(j, name);
-		return;
-	}
-	jw_object(j);
-	jw_bytes_field(j, "name", name);
-	jw_object_end(j);
-}
-
-static void write_file(struct jw *j, const struct snap_member *member, struct slice name)
-{
-	char hex[DIGEST_HEX_LEN + 1];
-
-	digest_format(&member->digest, hex);
-	jw_array(j);
-	name_item(j, name);
-	jw_uint(j, member->size);
-	jw_int(j, member->modified_ns);
-	jw_uint(j, member->inode);
-	jw_str(j, hex);
-	jw_uint(j, member->archive);
-	jw_int(j, member->collection == UINT32_MAX ? -1 : (int64_t)member->collection);
-	jw_int(j, member->batch == SNAP_NO_BATCH ? -1 : (int64_t)member->batch);
-	jw_uint(j, member->mode);
-	jw_array_end(j);
-}
-
-/* Length of the path before the last '/', and of all up to it and with it. */
-static size_t parent_len(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	return slash ? (size_t)(slash - path) + 1 : 0;
-}
-
-static void write_groups(struct jw *j, const struct snap_manifest *m)
-{
-	size_t at = 0;
-
-	jw_key(j, "files");
-	jw_array(j);
-	while (at < m->member_count) {
-		const char *first = m->members[at].path;
-		size_t len = parent_len(first);
-
-		jw_object(j);
-		jw_bytes_field(j, "in", slice_of(first, len));
-		jw_key(j, "rows");
-		jw_array(j);
-		for (; at < m->member_count; at++) {
-			const char *path = m->members[at].path;
-
-			if (parent_len(path) != len || memcmp(path, first, len) != 0)
-				break;
-			write_file(j, &m->members[at], slice_str(path + len));
-		}
-		jw_array_end(j);
-		jw_object_end(j);
-	}
-	jw_array_end(j);
-}
-
-void snap_format_members(const struct snap_manifest *m, struct buf *out)
-{
-	struct jw j;
-
-	jw_init(&j, out);
-	jw_object(&j);
-	jw_uint_field(&j, "schema", 1);
-	jw_str_field(&j, "kind", "vsctl-members");
-	jw_str_field(&j, "snapshot_id", m->id);
-	jw_key(&j, "directories");
-	jw_array(&j);
-	for (size_t i = 0; i < m->directory_count; i++) {
-		jw_object(&j);
-		jw_bytes_field(&j, "path", slice_str(m->directories[i].path));
-		jw_uint_field(&j, "mode", m->directories[i].mode);
-		jw_key(&j, "modified_ns");
-		jw_int(&j, m->directories[i].modified_ns);
-		jw_object_end(&j);
-	}
-	jw_array_end(&j);
-	write_groups(&j, m);
 	jw_object_end(&j);
 	buf_append_byte(out, '\n');
 }

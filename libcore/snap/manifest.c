@@ -16,7 +16,7 @@ const char *snap_status_name(enum snap_status status)
 	return names[status];
 }
 
-static void free_list(struct snap_manifest *m)
+void snap_drop_members(struct snap_manifest *m)
 {
 	for (size_t i = 0; i < m->member_count; i++)
 		free(m->members[i].path);
@@ -24,6 +24,14 @@ static void free_list(struct snap_manifest *m)
 		free(m->directories[i].path);
 	free(m->members);
 	free(m->directories);
+	free(m->base.archives);
+	free(m->base.collections);
+	m->members = NULL;
+	m->directories = NULL;
+	m->base.archives = NULL;
+	m->base.collections = NULL;
+	m->member_count = m->directory_count = 0;
+	m->base.archive_count = m->base.collection_count = m->base.row_count = 0;
 }
 
 static void free_tables(struct snap_manifest *m)
@@ -52,13 +60,14 @@ void snap_manifest_freep(struct snap_manifest **m_)
 
 	if (!m)
 		return;
-	free_list(m);
+	snap_drop_members(m);
 	free_tables(m);
 	free(m->id);
 	free(m->tool_version);
 	free(m->store_kind);
 	free(m->store_path);
 	free(m->parent);
+	free(m->base.snapshot);
 	free(m->error_message);
 	free(m->reason);
 	free(m->health.verdict);

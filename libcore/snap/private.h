@@ -72,12 +72,54 @@ bool snap_path_is_safe(struct slice path);
 /* Order of the list: bytes of the paths. */
 int snap_path_cmp(const char *a, const char *b);
 
+/* ---- manifest.c ---- */
+
+/* Give up the list, as if it had not been loaded. */
+void snap_drop_members(struct snap_manifest *m);
+
 /* ---- manifest-write.c ---- */
 
 /* Its last key is the digest of all text before it. */
 #define MANIFEST_SEAL ",\"manifest_sha256\":\""
 void snap_format_manifest(const struct snap_manifest *m, struct buf *out);
+
+/* Of manifests and lists: with a whole list, and with one that builds on another's. */
+#define SNAP_SCHEMA_WHOLE 1
+#define SNAP_SCHEMA_BASED 2
+
+/* ---- members-write.c ---- */
+
 void snap_format_members(const struct snap_manifest *m, struct buf *out);
+
+/* ---- members-base.c ---- */
+
+/* Let the list of @m, which is complete, build on that of @parent or on what that one builds on,
+ * where it is the smaller for it. @parent may be NULL; its list is loaded. */
+void snap_base_choose(struct snap_manifest *m, const struct snap_manifest *parent);
+
+/* A list as its file has it. */
+struct snap_rows {
+	struct snap_member *members;
+	size_t member_count, member_cap;
+	struct snap_directory *directories;
+	size_t directory_count, directory_cap;
+};
+void snap_rows_fini(struct snap_rows *rows);
+
+/* Rows [first, first + count) of a base that are not taken over. */
+struct snap_range {
+	uint64_t first, count;
+};
+
+/* Make the list of @m out of @base without @gone, and its own @rows; both give up what they have. The
+ * numbers in m->base are set. VS_EFORMAT. */
+must_check_ int snap_base_merge(struct snap_manifest *m, struct snap_rows *base,
+				const struct snap_range *gone, size_t gone_count,
+				struct snap_rows *rows, struct vs_err *err);
+
+/* The number of each member's batch: documents of a collection in the order in which they were
+ * written, SNAP_BATCH_LEN each. A document is what has a number, whichever it is. Owned. */
+uint32_t *snap_number_batches(const struct snap_manifest *m);
 
 /* ---- manifest-read.c, members-read.c ---- */
 
@@ -85,7 +127,10 @@ void snap_format_members(const struct snap_manifest *m, struct buf *out);
 #define SNAP_MEMBERS_MAX (UINT64_C(1) << 30) /* of the list, unpacked */
 must_check_ int snap_parse_manifest(struct slice text, const char *id, struct snap_manifest **out,
 				    struct vs_err *err);
-must_check_ int snap_parse_members(struct slice text, struct snap_manifest *m, struct vs_err *err);
+/* The list of @m; @base is the text of the one that it builds on, if it does. After a failure there is
+ * none. */
+must_check_ int snap_parse_members(struct slice text, struct slice base, struct snap_manifest *m,
+				   struct vs_err *err);
 
 /* Text of a value that may have its exact bytes in "<key>_hex". False: neither is there. */
 bool snap_get_bytes(const struct jr *object, const char *key, struct buf *out);
@@ -252,6 +297,9 @@ must_check_ int snap_withdraw(int state_dirfd, const char *id, struct vs_err *er
 
 /* Does a manifest of @list name the archive @file? */
 bool snap_is_named(const struct snap_list *list, const char *file);
+
+/* Is the list of snapshot @id that of one in @list, or what the list of one builds on? */
+bool snap_is_base(const struct snap_list *list, const char *id);
 
 /* ---- older-scan.c ---- */
 

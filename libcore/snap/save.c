@@ -6,11 +6,12 @@
  *	made:     .<id>.part archive -> .<id>.pending manifest -> list -> archive's name
  *		  -> manifest's
  *	removed:  manifest renamed to .<id>.pending -> archives that no other manifest names
- *		  -> list -> .<id>.pending
+ *		  -> lists that none names -> .<id>.pending
  *
  * There is a snapshot exactly as long as its manifest has its name. A .pending one says that the
  * other files of that name are nobody's, so what a kill left can be removed, and nothing else is. An
- * archive that others take files from stays when its snapshot goes; see compact.c.
+ * archive that others take files from stays when its snapshot goes, see compact.c, and so does a list
+ * that others build on, until the last of them goes.
  */
 
 #include "snap/private.h"
@@ -141,6 +142,18 @@ bool snap_is_named(const struct snap_list *list, const char *file)
 	return false;
 }
 
+bool snap_is_base(const struct snap_list *list, const char *id)
+{
+	for (size_t i = 0; i < list->count; i++) {
+		const struct snap_manifest *m = list->entries[i].m;
+
+		if (m && (strcmp(m->id, id) == 0 ||
+			  (m->base.snapshot && strcmp(m->base.snapshot, id) == 0)))
+			return true;
+	}
+	return false;
+}
+
 static bool all_can_be_read(const struct snap_list *list)
 {
 	for (size_t i = 0; i < list->count; i++) {
@@ -237,22 +250,30 @@ static int remove_archive(const struct snap_place *place, const struct snap_list
 	return snap_is_named(list, file) ? 0 : snap_unlink(place->snapshots, file, err);
 }
 
-/* Archives that only this snapshot named: those of its manifest, and its own by its name, since
- * there may be nothing to read in what is only a mark. */
-static int remove_archives(const struct snap_place *place, const struct snap_list *list,
-			   const char *id, struct vs_err *err)
+/* What the manifest of a snapshot that is none said; NULL where there is nothing to read in what is
+ * only a mark. */
+static struct snap_manifest *read_pending(const struct snap_place *place, const char *id)
 {
-	cleanup_(snap_manifest_freep) struct snap_manifest *m = NULL;
 	cleanup_(buf_fini) struct buf text = { 0 };
+	struct snap_manifest *m = NULL;
 	struct vs_err ignored = { 0 };
 	char name[SNAP_FILE_MAX];
-	int r = 0;
 
 	snap_pending_name(id, name);
 	if (file_read_at(place->manifests, name, FILE_NO_FOLLOW, SNAP_MANIFEST_MAX, &text, NULL,
-			 &ignored) == 0 &&
+			 &ignored) != 0 ||
 	    snap_parse_manifest(buf_slice(&text), id, &m, &ignored) < 0)
-		m = NULL;
+		return NULL;
+	return m;
+}
+
+/* Archives that only this snapshot named: those of its manifest, and its own by its name. */
+static int remove_archives(const struct snap_place *place, const struct snap_list *list,
+			   const char *id, const struct snap_manifest *m, struct vs_err *err)
+{
+	char name[SNAP_FILE_MAX];
+	int r = 0;
+
 	for (size_t i = 0; r == 0 && m && i < m->archive_count; i++)
 		r = remove_archive(place, list, m->archives[i].file, err);
 	for (int is_sealed = 0; r == 0 && is_sealed < 2; is_sealed++) {
@@ -262,18 +283,28 @@ static int remove_archives(const struct snap_place *place, const struct snap_lis
 	return r == 0 ? file_sync_dir(place->snapshots, err) : r;
 }
 
+static int remove_list(const struct snap_place *place, const struct snap_list *list, const char *id,
+		       struct vs_err *err)
+{
+	char name[SNAP_FILE_MAX];
+
+	snap_members_name(id, name);
+	return snap_is_base(list, id) ? 0 : snap_unlink(place->manifests, name, err);
+}
+
 /* Everything of a snapshot that is not one, its .pending manifest last. */
 static int remove_all(const struct snap_place *place, const struct snap_list *list, const char *id,
 		      struct vs_err *err)
 {
+	cleanup_(snap_manifest_freep) struct snap_manifest *m = read_pending(place, id);
 	char name[SNAP_FILE_MAX];
 	int r;
 
-	r = remove_archives(place, list, id, err);
-	if (r == 0) {
-		snap_members_name(id, name);
-		r = snap_unlink(place->manifests, name, err);
-	}
+	r = remove_archives(place, list, id, m, err);
+	if (r == 0)
+		r = remove_list(place, list, id, err);
+	if (r == 0 && m && m->base.snapshot)
+		r = remove_list(place, list, m->base.snapshot, err);
 	if (r == 0) {
 		snap_pending_name(id, name);
 		r = snap_unlink(place->manifests, name, err);

@@ -9,12 +9,15 @@
  *	snapshots/<id>.tar.gz	  the files that this snapshot stored itself, as <id>/<path>
  *	snapshots/<id>.kept-<n>.tar.gz  what others need of a snapshot that was removed
  *	manifests/<id>.json	  what the snapshot is; it exists exactly as long as this file does
- *	manifests/<id>.members.gz what it consists of: each file, its digest, which archive
+ *	manifests/<id>.members.gz what it consists of: each file, its digest, which archive;
+ *				  or what differs from the whole list of an older snapshot
  *	logs/snapshot_<time>.log  what was done, for people
  *
  * A snapshot is complete: its list names every file of the store. It is cheap: a file that has not
  * changed since the parent snapshot is in the archive that already holds it, and the list names
- * that one. So an archive stays as long as any list names it.
+ * that one. So an archive stays as long as any list names it. The list itself is stored in the same
+ * way: where little has changed, its file has only what differs from a list that is there whole,
+ * and that one stays as long as any manifest names it.
  *
  * An archive is a plain tar in gzip members, each at most a few MB unpacked; tar, gzip and
  * sha256sum read it. Nothing in it carries the time or the user of its making, so equal files
@@ -68,8 +71,12 @@ struct snap_member {
 	uint32_t archive;    /* index in manifest->archives */
 	uint32_t collection; /* index in manifest->collections; UINT32_MAX: of none */
 	uint32_t batch; /* document's number in write order / SNAP_BATCH_LEN, or SNAP_NO_BATCH */
+	/* Its number in the list that this one builds on, see struct snap_base, or SNAP_NO_ROW. In a
+	 * whole list that was loaded: its own number. */
+	uint32_t row;
 	struct digest digest; /* of its bytes */
 };
+#define SNAP_NO_ROW UINT32_MAX
 
 /* A directory below the store's. */
 struct snap_directory {
@@ -98,6 +105,21 @@ struct snap_collection {
 	 * this is the digest over them, see chroma/sums.c. bytes and root are of its own files. */
 	bool has_rows;
 	struct digest rows;
+};
+
+/*
+ * The list that the list of a snapshot builds on. It is always a whole one, so there are never more
+ * than two files to read; its manifest need not be there any more.
+ */
+struct snap_base {
+	char *snapshot; /* whose list it is; NULL: the snapshot's own is whole */
+	uint64_t size;  /* of the list's file */
+	struct digest digest;
+	/* With the list: how many rows the base has, and which numbers its archives and collections
+	 * have here, UINT32_MAX where nothing was taken over from there. Owned. */
+	size_t row_count;
+	uint32_t *archives, *collections;
+	size_t archive_count, collection_count;
 };
 
 /* What was there and is not in the snapshot: FIFOs, links to nothing. */
@@ -147,6 +169,7 @@ struct snap_manifest {
 	struct digest root; /* over the roots of all collections and all other members */
 	struct digest members_digest;
 	uint64_t members_size; /* of the list's file */
+	struct snap_base base;
 	struct snap_archive *archives;
 	size_t archive_count;
 	struct snap_collection *collections; /* in byte order of their directories */
@@ -197,7 +220,8 @@ void snap_root_add(struct digest_ctx *ctx, const struct snap_member *member);
 must_check_ int snap_load(int state_dirfd, const char *id, struct snap_manifest **out,
 			  struct vs_err *err);
 
-/* Add the list of members. Its digest must be the manifest's. */
+/* Add the list of members. Its digest must be the manifest's, and so must that of the list it builds
+ * on. */
 must_check_ int snap_load_members(int state_dirfd, struct snap_manifest *m, struct vs_err *err);
 
 /*

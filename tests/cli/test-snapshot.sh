@@ -63,7 +63,12 @@ ratio_is_never_negative() {
 unchanged_costs_little() {
     fresh && runs 0 snapshot create --name one "$store" && json snapshot 0 snapshot create --name two "$store" || return
     # Files of a fixture are older than two seconds: nothing is read again.
-    jq_is '.stored_files == 0 and .parent == "one" and .chain == 1'
+    jq_is '.stored_files == 0 and .parent == "one" and .chain == 1' || return
+    # Its list says that it is the other's.
+    cp "$state/manifests/two.json" "$scratch/out" && keep_document snapshot-manifest &&
+        jq_is '.schema == 2 and .members_base.snapshot == "one" and .chain == 1' &&
+        zcat "$state/manifests/two.members.gz" | jq -e '.schema == 2 and .base.snapshot == "one" and .base.gone == [] and .files == []' >/dev/null &&
+        same "$(jq -r .members_base.sha256 "$state/manifests/two.json")" "$(sha256sum <"$state/manifests/one.members.gz" | cut -d ' ' -f 1)"
 }
 
 log_and_audit_tell_of_it() {
@@ -225,7 +230,7 @@ PYTHON
 
 newer_and_foreign_manifests() {
     fresh && runs 0 snapshot create --name one "$store" || return
-    sed -i 's/"schema":1/"schema":2/' "$state/manifests/one.json"
+    sed -i 's/"schema":1/"schema":3/' "$state/manifests/one.json"
     runs 4 snapshot verify "$store" one && out_has "newer version" && echo '{"snapshot_id":"two"}' >"$state/manifests/two.json" &&
         runs 0 snapshot list "$store" && out_has unreadable && runs 8 snapshot show "$store" two
 }
@@ -283,9 +288,18 @@ cleanup_orphans_nothing() {
 delete_orphans_nothing() {
     fresh && runs 0 snapshot create --name one "$store" && runs 0 snapshot create --name two "$store" &&
         json snapshot 0 snapshot delete "$store" one && jq_is '.removed == "one" and .archives_packed_anew == 0' &&
-        [ -e "$state/snapshots/one.tar.gz" ] && runs 0 snapshot verify "$store" two &&
+        [ -e "$state/snapshots/one.tar.gz" ] && [ -e "$state/manifests/one.members.gz" ] && runs 0 snapshot verify "$store" two &&
         runs 8 snapshot create --name one "$store" && runs 8 snapshot delete "$store" two && err_has "last good" &&
         runs 0 snapshot delete --force "$store" two && same "" "$(find "$state/snapshots" "$state/manifests" -type f)"
+}
+
+# The list that a snapshot builds on is the file of one that need not be there.
+missing_base() {
+    fresh && runs 0 snapshot create --name one "$store" && runs 0 snapshot create --name two "$store" &&
+        runs 0 snapshot delete "$store" one && rm "$state/manifests/one.members.gz" &&
+        runs 4 snapshot verify "$store" two && out_has "manifests/one.members.gz" && out_has "the list of two builds on that of one" &&
+        runs 8 restore "$store" two --to "$scratch/back" && err_has "manifests/one.members.gz" && [ ! -e "$scratch/back" ] &&
+        json snapshot 0 snapshot create --name three "$store" && jq_is '.parent == null' && runs 0 snapshot verify "$store" three
 }
 
 # Two stores with one state directory: what is done for one is nothing to the other.
@@ -375,6 +389,7 @@ check "cleanup needs a rule" cleanup_needs_a_rule
 check "cleanup keeps the last good one" cleanup_keeps_the_last_good_one
 check "cleanup orphans nothing" cleanup_orphans_nothing
 check "delete orphans nothing" delete_orphans_nothing
+check "a list without what it builds on" missing_base
 check "two stores with one state directory" two_stores_one_state
 check "create for cron" if_older
 check "encrypted" encrypted

@@ -153,10 +153,12 @@ static void add_passing(struct kit_dir *dir)
 	}
 }
 
-static void build_on_first(struct scene *s)
+static void build_on_first(struct scene *s, struct kit_dir *dir, unsigned number)
 {
 	struct vs_err err = { 0 };
 
+	(void)dir;
+	(void)number;
 	for (unsigned i = 0; i < PASSING; i++) {
 		cleanup_(vs_freep) char *path = kit_doc_path(CHROMEM_PLAIN, "papers", 100000 + i);
 
@@ -201,9 +203,56 @@ static void after_compact(struct scene *s, enum fault_outcome outcome, const cha
 	expect_tidy(s, 0, where);
 }
 
+/* The list of the second builds on that of the first, which has no manifest any more. */
+static void build_list_on_first(struct scene *s, struct kit_dir *dir, unsigned number)
+{
+	struct snap_delete_request req = { .force = true };
+	struct vs_err err = { 0 };
+
+	(void)dir;
+	(void)number;
+	cr_assert_eq(create(s, "second", false, &err), 0, "%s", err.text);
+	cr_assert_eq(snap_delete(s->state, "first", &req, &err), 0, "%s", err.text);
+	cr_assert_eq(files_in(s->state, "manifests"), 3);
+}
+
+static int remove_second(void *ctx)
+{
+	struct scene *s = ctx;
+	struct snap_delete_request req = { .force = true };
+	struct vs_err err = { 0 };
+
+	return snap_delete(s->state, "second", &req, &err);
+}
+
+static void after_remove_second(struct scene *s, enum fault_outcome outcome, const char *where)
+{
+	struct snap_delete_request req = { .force = true };
+	struct vs_err err = { 0 };
+	bool is_there = all_good(s, "second", where);
+
+	cr_assert_neq(outcome, FAULT_SURVIVED, "%s", where);
+	if (is_there)
+		cr_assert_eq(snap_delete(s->state, "second", &req, &err), 0, "%s: %s", where,
+			     err.text);
+	cr_assert_eq(create(s, "other", true, &err), 0, "%s: %s", where, err.text);
+	expect_tidy(s, 1, where);
+}
+
 /* ---- the walk ---- */
 
-static void walk(bool has_others, int (*operation)(void *ctx),
+static void change_little(struct scene *s, struct kit_dir *dir, unsigned number)
+{
+	struct kit_doc doc;
+
+	(void)s;
+	kit_doc(&doc, "notes", number);
+	kit_add_doc(dir, CHROMEM_PLAIN, "notes", &doc.doc);
+}
+
+/* @before comes between the first snapshot and the operation. */
+static void walk(void (*before)(struct scene *s, struct kit_dir *dir, unsigned number),
+		 bool is_passing, int (*operation)(void *ctx),
 		 void (*after)(struct scene *s, enum fault_outcome outcome, const char *where))
 {
 	cleanup_(kit_dir_freep) struct kit_dir *dir = kit_healthy(CHROMEM_PLAIN);
@@ -218,19 +267,14 @@ static void walk(bool has_others, int (*operation)(void *ctx),
 		unsigned n = 1;
 
 		do {
-			struct kit_doc doc;
 			char where[64];
 
 			snprintf(where, sizeof(where), "%s at call %u", fault_mode_name(mode), n);
 			s.state = scratch_mkdir(place, where);
-			if (has_others)
+			if (is_passing)
 				add_passing(dir);
 			cr_assert_eq(create(&s, "first", false, &err), 0, "%s", err.text);
-			kit_doc(&doc, "notes", 1000 * mode + n);
-			if (has_others)
-				build_on_first(&s);
-			else
-				kit_add_doc(dir, CHROMEM_PLAIN, "notes", &doc.doc);
+			before(&s, dir, 1000 * mode + n);
 			outcome = fault_run(n, mode, operation, &s);
 			after(&s, outcome, where);
 			close(s.state);
@@ -243,15 +287,20 @@ static void walk(bool has_others, int (*operation)(void *ctx),
 
 Test(snap, made, .timeout = 280)
 {
-	walk(false, make_second, after_make);
+	walk(change_little, false, make_second, after_make);
 }
 
 Test(snap, removed, .timeout = 280)
 {
-	walk(false, remove_first, after_remove);
+	walk(change_little, false, remove_first, after_remove);
 }
 
 Test(snap, packed_anew, .timeout = 280)
 {
-	walk(true, remove_and_compact, after_compact);
+	walk(build_on_first, true, remove_and_compact, after_compact);
+}
+
+Test(snap, removed_with_a_list_of_another, .timeout = 280)
+{
+	walk(build_list_on_first, false, remove_second, after_remove_second);
 }

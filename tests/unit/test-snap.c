@@ -348,6 +348,24 @@ Test(snap, every_flipped_bit_is_found, .timeout = 300)
 	scene_fini(&s);
 }
 
+/* A list that builds on another's is as good as both. */
+Test(snap, every_flipped_bit_is_found_of_a_list_that_builds_on_another, .timeout = 300)
+{
+	struct scene s;
+	cleanup_(snap_manifest_freep) struct snap_manifest *a = NULL;
+	cleanup_(snap_manifest_freep) struct snap_manifest *b = NULL;
+
+	scene_small(&s);
+	a = create(&s, "a");
+	b = create(&s, "b");
+	cr_assert_null(a->base.snapshot);
+	cr_assert_str_eq(b->base.snapshot, "a");
+	flip_every_bit(&s, "manifests/b.json", "b");
+	flip_every_bit(&s, "manifests/b.members.gz", "b");
+	flip_every_bit(&s, "manifests/a.members.gz", "b");
+	scene_fini(&s);
+}
+
 /* ---- links, pipes, odd names ---- */
 
 Test(snap, odd_things_in_a_store)
@@ -505,8 +523,9 @@ Test(snap, what_others_need_is_not_removed)
 	cr_assert_eq(snap_delete(s.state, "../x", &req, &err), VS_EUSAGE);
 	cr_assert_eq(snap_delete(s.state, "a", &req, &err), 0, "%s", err.text);
 	cr_assert(is_there(&s, "snapshots/a.tar.gz"));
-	cr_assert_not(is_there(&s, "manifests/a.members.gz"));
-	compact(&s, 0); /* all of it is needed */
+	cr_assert(is_there(&s, "manifests/a.members.gz")); /* b's list builds on it */
+	/* All of it is needed. */
+	compact(&s, 0);
 	cr_assert(is_there(&s, "snapshots/a.tar.gz"));
 	cr_assert(verifies(&s, "b", why, sizeof(why)), "%s", why);
 	cr_assert_eq(snap_delete(s.state, "b", &req, &err), VS_EBUSY); /* the last good one */
@@ -514,9 +533,245 @@ Test(snap, what_others_need_is_not_removed)
 	cr_assert_eq(snap_delete(s.state, "b", &req, &err), 0, "%s", err.text);
 	cr_assert_not(is_there(&s, "snapshots/a.tar.gz"));
 	cr_assert_not(is_there(&s, "snapshots/b.tar.gz"));
+	cr_assert_not(is_there(&s, "manifests/a.members.gz"));
 	cr_assert_not(is_there(&s, "manifests/b.members.gz"));
 	scene_fini(&s);
 }
+
+/* ---- lists that build on others ---- */
+
+static void expect_same_list(const struct snap_manifest *made, const struct snap_manifest *read)
+{
+	cr_assert_eq(made->member_count, read->member_count);
+	cr_assert_eq(made->directory_count, read->directory_count);
+	for (size_t i = 0; i < made->member_count; i++) {
+		const struct snap_member *a = &made->members[i];
+		const struct snap_member *b = &read->members[i];
+
+		cr_assert_str_eq(a->path, b->path);
+		cr_assert(a->size == b->size && a->inode == b->inode && a->mode == b->mode &&
+				  a->modified_ns == b->modified_ns && a->archive == b->archive &&
+				  a->collection == b->collection && a->batch == b->batch &&
+				  memcmp(&a->digest, &b->digest, sizeof(a->digest)) == 0,
+			  "%s", a->path);
+	}
+	for (size_t i = 0; i < made->directory_count; i++)
+		cr_assert_str_eq(made->directories[i].path, read->directories[i].path);
+}
+
+/* As it is read again, it is as it was made. */
+static struct snap_manifest *create_and_read(struct scene *s, const char *name)
+{
+	cleanup_(snap_manifest_freep) struct snap_manifest *made = create(s, name);
+	struct snap_manifest *m = NULL;
+	struct vs_err err = { 0 };
+	char why[1200];
+
+	cr_assert(verifies(s, name, why, sizeof(why)), "%s: %s", name, why);
+	cr_assert_eq(snap_load(s->state, name, &m, &err), 0, "%s", err.text);
+	cr_assert_eq(snap_load_members(s->state, m, &err), 0, "%s", err.text);
+	expect_same_list(made, m);
+	expect_equal_tree(s, m);
+	return m;
+}
+
+#define MANY 400 /* documents beside those of the kit */
+
+static void add_documents(struct scene *s, const char *collection, unsigned first, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++) {
+		struct kit_doc doc;
+
+		kit_doc(&doc, collection, first + i);
+		kit_add_doc(s->store_dir, CHROMEM_PLAIN, collection, &doc.doc);
+	}
+}
+
+static void remove_document(struct scene *s, const char *collection, unsigned number)
+{
+	cleanup_(vs_freep) char *path = kit_doc_path(CHROMEM_PLAIN, collection, number);
+
+	kit_remove(s->store_dir, path);
+}
+
+static void expect_base(const struct snap_manifest *m, const char *id)
+{
+	if (!id)
+		cr_assert_null(m->base.snapshot, "%s", m->id);
+	else
+		cr_assert_str_eq(m->base.snapshot, id, "%s", m->id);
+}
+
+/* Documents come, change and go, and so do collections, whose numbers change with that, and
+ * snapshots. */
+Test(snap, lists_build_on_whole_ones, .timeout = 120)
+{
+	struct scene s;
+	struct snap_delete_request req = { .force = true };
+	struct vs_err err = { 0 };
+
+	scene_init(&s, CHROMEM_PLAIN);
+	add_documents(&s, "notes", 2000, MANY);
+	for (unsigned i = 0; i < 7; i++) {
+		cleanup_(snap_manifest_freep) struct snap_manifest *m = NULL;
+		char name[8];
+
+		snprintf(name, sizeof(name), "s%u", i);
+		if (i == 1)
+			remove_document(&s, "notes", 2007);
+		if (i == 2)
+			add_documents(&s, "papers", 5000, 3);
+		if (i == 3) {
+			kit_add_collection(s.store_dir, CHROMEM_PLAIN, "another one");
+			add_documents(&s, "another one", 6000, 4);
+		}
+		if (i == 4)
+			kit_write(s.store_dir, "aside", slice_str("of no collection"));
+		if (i == 5)
+			cr_assert_eq(snap_delete(s.state, "s0", &req, &err), 0, "%s", err.text);
+		m = create_and_read(&s, name);
+		expect_base(m, i == 0 ? NULL : "s0");
+	}
+	cr_assert(is_there(&s, "manifests/s0.members.gz"));
+	cr_assert_not(is_there(&s, "manifests/s0.json"));
+	/* Its name is taken as long as its list is there. */
+	cr_assert_eq(snap_create(s.state, s.store,
+				 &(struct snap_create_request){ .name = "s0",
+								.tool_version = "test",
+								.full = true,
+								.clock = &s.clock },
+				 &(struct snap_manifest *){ NULL }, &err),
+		     VS_EBUSY);
+	for (unsigned i = 1; i < 7; i++) {
+		char name[8], why[1200];
+
+		cr_assert(is_there(&s, "manifests/s0.members.gz"));
+		cr_assert(verifies(&s, "s6", why, sizeof(why)), "%s", why);
+		snprintf(name, sizeof(name), "s%u", i);
+		cr_assert_eq(snap_delete(s.state, name, &req, &err), 0, "%s", err.text);
+	}
+	cr_assert_not(is_there(&s, "manifests/s0.members.gz"));
+	scene_fini(&s);
+}
+
+/* What differs more than a little is whole again, and the next ones build on that. */
+Test(snap, a_list_that_differs_much_is_whole)
+{
+	struct scene s;
+	cleanup_(snap_manifest_freep) struct snap_manifest *a = NULL;
+	cleanup_(snap_manifest_freep) struct snap_manifest *b = NULL;
+	cleanup_(snap_manifest_freep) struct snap_manifest *c = NULL;
+
+	scene_init(&s, CHROMEM_PLAIN);
+	a = create_and_read(&s, "a");
+	add_documents(&s, "notes", 2000, MANY);
+	b = create_and_read(&s, "b");
+	c = create_and_read(&s, "c");
+	expect_base(b, NULL);
+	expect_base(c, "b");
+	scene_fini(&s);
+}
+
+/* Without the list that it builds on a snapshot says which one that is, and the next one does
+ * without. */
+Test(snap, a_missing_base_is_named)
+{
+	struct scene s;
+	cleanup_(snap_manifest_freep) struct snap_manifest *a = NULL;
+	cleanup_(snap_manifest_freep) struct snap_manifest *b = NULL;
+	cleanup_(snap_manifest_freep) struct snap_manifest *c = NULL;
+	struct snap_delete_request req = { .force = true };
+	struct vs_err err = { 0 };
+	char why[1200];
+
+	scene_init(&s, CHROMEM_PLAIN);
+	a = create(&s, "a");
+	b = create(&s, "b");
+	cr_assert_eq(unlinkat(s.state, "manifests/a.members.gz", 0), 0);
+	cr_assert_not(verifies(&s, "b", why, sizeof(why)));
+	cr_assert_not_null(strstr(why, "manifests/a.members.gz"), "%s", why);
+	cr_assert_not_null(strstr(why, "builds on"), "%s", why);
+	c = create_and_read(&s, "c");
+	expect_base(c, NULL);
+	cr_assert_null(c->parent);
+	cr_assert_eq(snap_delete(s.state, "b", &req, &err), 0, "%s", err.text);
+	cr_assert_eq(snap_delete(s.state, "a", &req, &err), 0, "%s", err.text);
+	cr_assert(verifies(&s, "c", why, sizeof(why)), "%s", why);
+	scene_fini(&s);
+}
+
+static uint64_t bytes_in(int dirfd, const char *name)
+{
+	struct file_info info;
+	struct vs_err err = { 0 };
+
+	cr_assert_eq(file_stat_at(dirfd, name, FILE_NO_FOLLOW, &info, &err), 0, "%s", err.text);
+	return info.size;
+}
+
+/* All that a snapshot has added to the disk. */
+static uint64_t added_by(struct scene *s, const char *id)
+{
+	cleanup_(buf_fini) struct buf archive = { 0 };
+	cleanup_(buf_fini) struct buf manifest = { 0 };
+	cleanup_(buf_fini) struct buf list = { 0 };
+
+	buf_printf(&archive, "snapshots/%s.tar.gz", id);
+	buf_printf(&manifest, "manifests/%s.json", id);
+	buf_printf(&list, "manifests/%s.members.gz", id);
+	return bytes_in(s->state, buf_cstr(&archive)) + bytes_in(s->state, buf_cstr(&manifest)) +
+	       bytes_in(s->state, buf_cstr(&list));
+}
+
+#define SMALL_DIMENSION 16
+
+/* Documents with few numbers: what is known of a file is about as much as is in it. */
+static void add_small(struct scene *s, unsigned first, unsigned count)
+{
+	for (unsigned i = first; i < first + count; i++) {
+		struct kit_doc doc;
+
+		kit_doc(&doc, "notes", i);
+		for (unsigned k = KIT_DIMENSION; k < SMALL_DIMENSION; k++)
+			doc.embedding[k] = (float)((i * 2654435761u + k * 40503u) % 100003u);
+		doc.doc.dimension = SMALL_DIMENSION;
+		kit_add_doc(s->store_dir, CHROMEM_PLAIN, "notes", &doc.doc);
+	}
+}
+
+#define SMALL 5000
+
+Test(snap, little_is_stored_of_what_has_not_changed, .timeout = 120)
+{
+	struct scene s;
+	cleanup_(snap_manifest_freep) struct snap_manifest *a = NULL;
+	cleanup_(snap_manifest_freep) struct snap_manifest *b = NULL;
+	cleanup_(snap_manifest_freep) struct snap_manifest *c = NULL;
+	uint64_t whole, unchanged, changed;
+	char why[1200];
+
+	scene_init(&s, CHROMEM_PLAIN);
+	add_small(&s, 10000, SMALL);
+	a = create(&s, "a");
+	b = create(&s, "b");
+	for (unsigned i = 0; i < SMALL / 100; i++) {
+		if (i % 2)
+			remove_document(&s, "notes", 10000 + 100 * i);
+		else
+			add_small(&s, 10000 + SMALL + i, 1);
+	}
+	c = create(&s, "c");
+	whole = added_by(&s, "a");
+	unchanged = added_by(&s, "b");
+	changed = added_by(&s, "c");
+	cr_assert_lt(unchanged * 100, whole * 2, "%" PRIu64 " of %" PRIu64, unchanged, whole);
+	cr_assert_lt(changed * 100, whole * 3, "%" PRIu64 " of %" PRIu64, changed, whole);
+	cr_assert(verifies(&s, "c", why, sizeof(why)), "%s", why);
+	expect_equal_tree(&s, c);
+	scene_fini(&s);
+}
+
+/* ---- packed anew ---- */
 
 #define PASSING 60 /* documents that only the first snapshot has */
 
