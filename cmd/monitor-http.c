@@ -2,8 +2,8 @@
 
 /*
  * The documents over HTTP, with libmicrohttpd. One thread of the library serves all connections out
- * of three buffers; what a client sends is never kept. Limits: connections, the memory of each, and
- * the time that one may be silent.
+ * of three answers, which are made once after each scan; what a client sends is never kept. Limits:
+ * connections, the memory of each, and the time that one may be silent.
  */
 
 #include "monitor.h"
@@ -38,25 +38,35 @@ static const struct page {
 struct monitor_http {
 	struct MHD_Daemon *daemon;
 	pthread_mutex_t mutex;
-	bool is_published, is_well;
-	struct buf documents[DOCUMENT_COUNT_];
+	bool is_well;
+	/* NULL until the first publishing. The library counts who still sends one. */
+	struct MHD_Response *documents[DOCUMENT_COUNT_];
 };
 
 /* ---- answers ---- */
 
-static enum MHD_Result answer(struct MHD_Connection *connection, unsigned status, const char *type,
-			      struct slice body)
+static struct MHD_Response *response_of(const char *type, struct slice body)
 {
 	struct MHD_Response *response;
-	enum MHD_Result r;
 
 	/* Copied by the library, which does not write to it. */
 	response = MHD_create_response_from_buffer(body.len, (void *)(uintptr_t)body.ptr,
 						   MHD_RESPMEM_MUST_COPY);
 	if (!response)
-		return MHD_NO;
+		return NULL;
 	MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
 	MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
+	return response;
+}
+
+static enum MHD_Result answer(struct MHD_Connection *connection, unsigned status, const char *type,
+			      struct slice body)
+{
+	struct MHD_Response *response = response_of(type, body);
+	enum MHD_Result r;
+
+	if (!response)
+		return MHD_NO;
 	if (status == MHD_HTTP_METHOD_NOT_ALLOWED)
 		MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
 	r = MHD_queue_response(connection, status, response);
@@ -71,21 +81,22 @@ static enum MHD_Result answer_page(struct monitor_http *http, struct MHD_Connect
 				      "\"degraded\",\"healthy_count\":0,\"corrupt_count\":0,"
 				      "\"empty_count\":0,\"total\":0,\"corrupt_hashes\":[]}}\n";
 	const struct page *page = &pages[which];
-	enum MHD_Result r;
-	unsigned status;
+	enum MHD_Result r = MHD_NO;
+	bool is_published;
 
 	pthread_mutex_lock(&http->mutex);
-	status = http->is_published && (http->is_well || !page->has_status)
-			 ? MHD_HTTP_OK
-			 : MHD_HTTP_SERVICE_UNAVAILABLE;
-	if (http->is_published)
-		r = answer(connection, status, page->type, buf_slice(&http->documents[which]));
-	else if (page->has_status)
-		r = answer(connection, status, page->type, slice_str(waiting));
-	else
-		r = answer(connection, status, page->type, slice_of("", 0));
+	is_published = http->documents[which] != NULL;
+	if (is_published)
+		r = MHD_queue_response(connection,
+				       http->is_well || !page->has_status
+					       ? MHD_HTTP_OK
+					       : MHD_HTTP_SERVICE_UNAVAILABLE,
+				       http->documents[which]);
 	pthread_mutex_unlock(&http->mutex);
-	return r;
+	if (is_published)
+		return r;
+	return answer(connection, MHD_HTTP_SERVICE_UNAVAILABLE, page->type,
+		      slice_str(page->has_status ? waiting : ""));
 }
 
 static enum MHD_Result handle(void *ctx, struct MHD_Connection *connection, const char *url,
@@ -215,8 +226,10 @@ void monitor_http_stopp(struct monitor_http **http)
 	if ((*http)->daemon)
 		MHD_stop_daemon((*http)->daemon);
 	pthread_mutex_destroy(&(*http)->mutex);
-	for (size_t i = 0; i < VS_COUNT((*http)->documents); i++)
-		buf_fini(&(*http)->documents[i]);
+	for (size_t i = 0; i < VS_COUNT((*http)->documents); i++) {
+		if ((*http)->documents[i])
+			MHD_destroy_response((*http)->documents[i]);
+	}
 	free(*http);
 	*http = NULL;
 }
@@ -226,12 +239,17 @@ void monitor_http_publish(struct monitor_http *http, bool is_well, struct slice 
 {
 	const struct slice documents[] = { health, details, metrics };
 
-	pthread_mutex_lock(&http->mutex);
-	http->is_well = is_well;
-	http->is_published = true;
 	for (size_t i = 0; i < VS_COUNT(documents); i++) {
-		buf_clear(&http->documents[i]);
-		buf_append(&http->documents[i], documents[i].ptr, documents[i].len);
+		struct MHD_Response *fresh = response_of(pages[i].type, documents[i]);
+		struct MHD_Response *old;
+
+		pthread_mutex_lock(&http->mutex);
+		old = http->documents[i];
+		/* Without memory for a new one the last is better than none. */
+		http->documents[i] = fresh ? fresh : old;
+		http->is_well = is_well;
+		pthread_mutex_unlock(&http->mutex);
+		if (fresh && old)
+			MHD_destroy_response(old);
 	}
-	pthread_mutex_unlock(&http->mutex);
 }

@@ -20,10 +20,10 @@ static const struct count_field {
 	{                                                                                          \
 #name, offsetof(struct monitor_record, name)                                       \
 	}
-	COUNT(collections), COUNT(healthy),   COUNT(corrupt),  COUNT(empty),
-	COUNT(documents),   COUNT(bytes),     COUNT(errors),   COUNT(warnings),
-	COUNT(duration_ns), COUNT(successes), COUNT(failures), COUNT(detected),
-	COUNT(bucket_over),
+	COUNT(collections), COUNT(healthy),    COUNT(corrupt),        COUNT(empty),
+	COUNT(documents),   COUNT(bytes),      COUNT(errors),         COUNT(warnings),
+	COUNT(duration_ns), COUNT(successes),  COUNT(failures),       COUNT(detected),
+	COUNT(bucket_over), COUNT(scans_read), COUNT(documents_read),
 #undef COUNT
 };
 
@@ -88,9 +88,10 @@ static bool parse_counts(const struct jr *doc, struct monitor_record *rec)
 	const struct jr *sum = jr_get(doc, "seconds_sum");
 
 	for (size_t i = 0; i < VS_COUNT(counts); i++) {
-		uint64_t value;
+		uint64_t value = 0;
 
-		if (!jr_get_uint(doc, counts[i].key, &value))
+		/* The first records had not all of them. */
+		if (jr_get(doc, counts[i].key) && !jr_get_uint(doc, counts[i].key, &value))
 			return false;
 		memcpy((char *)rec + counts[i].offset, &value, sizeof(value));
 	}

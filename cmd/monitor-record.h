@@ -27,6 +27,8 @@ struct monitor_record {
 	uint64_t duration_ns;
 	/* Counted over the life of the file. */
 	uint64_t successes, failures, detected;
+	uint64_t scans_read;              /* successes for which everything was read */
+	uint64_t documents_read;          /* by all of them */
 	uint64_t bucket[MONITOR_BUCKETS]; /* scans that took at most so long, not summed up */
 	uint64_t bucket_over;
 	double seconds_sum;

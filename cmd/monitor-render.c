@@ -178,6 +178,7 @@ enum metric_from {
 	FROM_SNAPSHOTS,
 	FROM_SNAPSHOT_TIME,
 	FROM_DRILL_TIME,
+	FROM_WATCHED,
 };
 
 static const struct metric_row {
@@ -200,6 +201,9 @@ static const struct metric_row {
 	  "When the newest good snapshot was made; 0: there is none.", FROM_SNAPSHOT_TIME },
 	{ "vsctl_drill_good_timestamp_seconds",
 	  "When the last drill that was good was made; 0: there was none.", FROM_DRILL_TIME },
+	{ "vsctl_store_watched",
+	  "1 while the kernel tells of writes, 0 when each scan looks at the times of all files.",
+	  FROM_WATCHED },
 };
 
 static double gauge_value(const struct monitor_target *t, enum metric_from from)
@@ -229,6 +233,8 @@ static double gauge_value(const struct monitor_target *t, enum metric_from from)
 		return (double)(t->newest_good_ns / 1000000000);
 	case FROM_DRILL_TIME:
 		return (double)(t->drilled_ns / 1000000000);
+	case FROM_WATCHED:
+		return t->is_watched;
 	}
 	assert(false);
 	return 0;
@@ -273,10 +279,37 @@ static void results(struct metrics *m, const char *name, const char *help, bool 
 	}
 }
 
+static void counters(struct metrics *m)
+{
+	static const struct counter_row {
+		const char *name, *help;
+		size_t offset;
+	} rows[] = {
+		{ "contextd_vectorstore_corrupt_collections_detected_total",
+		  "Collections that were found corrupt.",
+		  offsetof(struct monitor_record, detected) },
+		{ "vsctl_scans_read_total",
+		  "Scans that read every document; the others found the store as it was.",
+		  offsetof(struct monitor_record, scans_read) },
+		{ "vsctl_documents_read_total", "Documents that scans have read and decoded.",
+		  offsetof(struct monitor_record, documents_read) },
+	};
+
+	for (size_t i = 0; i < VS_COUNT(rows); i++) {
+		family(m, rows[i].name, "counter", rows[i].help);
+		for (size_t k = 0; k < m->count; k++) {
+			uint64_t value;
+
+			memcpy(&value, (const char *)&m->targets[k].record + rows[i].offset,
+			       sizeof(value));
+			sample(m, &m->targets[k], rows[i].name, NULL, (double)value);
+		}
+	}
+}
+
 void monitor_render_metrics(const struct monitor_target *targets, size_t count, struct buf *out)
 {
 	static const char total[] = "contextd_vectorstore_collections_total";
-	static const char detected[] = "contextd_vectorstore_corrupt_collections_detected_total";
 	struct metrics m = { targets, count, out };
 
 	for (size_t i = 0; i < VS_COUNT(gauges); i++) {
@@ -298,7 +331,5 @@ void monitor_render_metrics(const struct monitor_target *targets, size_t count, 
 	results(&m, "contextd_vectorstore_health_checks_total", "Scans by their result.", false);
 	results(&m, "contextd_vectorstore_quarantine_operations_total",
 		"Quarantine commands in the audit log by their result.", true);
-	family(&m, detected, "counter", "Collections that were found corrupt.");
-	for (size_t k = 0; k < count; k++)
-		sample(&m, &targets[k], detected, NULL, (double)targets[k].record.detected);
+	counters(&m);
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * One store, looked at. A store in which no name, size, time or inode has changed since everything
- * in it was read is not read again, save every so many scans: bits can rot without a trace in the
- * directory.
+ * One store, looked at. A store that is as it was when everything in it was read is not read again,
+ * save every so many scans: bits can rot without a trace in the directory. That it is as it was the
+ * kernel says, when nothing was written since; or else the names, sizes, times and inodes do.
  */
 
 #include "monitor.h"
@@ -14,99 +14,21 @@
 
 #include <fcntl.h>
 
-#define DEPTH_MAX 12
 #define MAX_FINDINGS 1000
 /* Two changes of a file within this time may leave the same time behind. */
 #define CALM_NS INT64_C(2000000000)
 #define TRIES 3
 
-/* ---- has anything changed? ---- */
-
-struct taking {
-	struct tree_print *print;
-	int dirfd;
-	unsigned depth;
-	uint64_t path; /* of the directory, mixed */
-};
-
-static uint64_t mix(uint64_t h, uint64_t value)
-{
-	h ^= value + UINT64_C(0x9e3779b97f4a7c15) + (h << 6) + (h >> 2);
-	h = (h ^ (h >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-	h = (h ^ (h >> 27)) * UINT64_C(0x94d049bb133111eb);
-	return h ^ (h >> 31);
-}
-
-static int take_entry(void *ctx, const char *name, enum file_type type, struct vs_err *err);
-
-static int take_directory(const struct taking *in, const char *name, uint64_t path,
-			  struct vs_err *err)
-{
-	cleanup_(file_closep) int fd = -1;
-	struct taking t = *in;
-	int r;
-
-	if (in->depth >= DEPTH_MAX)
-		return 0;
-	r = file_open_dir(in->dirfd, name, FILE_NO_FOLLOW, &fd, err);
-	if (r == VS_ENOENT || r == VS_EVANISHED)
-		return 0;
-	if (r < 0)
-		return r;
-	t.dirfd = fd;
-	t.depth++;
-	t.path = path;
-	return file_list(fd, take_entry, &t, err);
-}
-
-static int take_entry(void *ctx, const char *name, enum file_type type, struct vs_err *err)
-{
-	const struct taking *t = ctx;
-	struct file_info info;
-	uint64_t h = t->path;
-	int r;
-
-	(void)type;
-	r = file_stat_at(t->dirfd, name, FILE_NO_FOLLOW, &info, err);
-	if (r == VS_ENOENT || r == VS_EVANISHED)
-		return 0;
-	if (r < 0)
-		return r;
-	for (const char *p = name; *p; p++)
-		h = (h ^ (unsigned char)*p) * UINT64_C(0x100000001b3);
-	h = mix(mix(h, (uint64_t)info.type), info.inode);
-	t->print->entries++;
-	t->print->newest_ns = VS_MAX(t->print->newest_ns, info.changed_ns);
-	if (info.type == FILE_DIRECTORY && strcmp(name, ".quarantine") != 0) {
-		r = take_directory(t, name, h, err);
-		if (r < 0)
-			return r;
-	}
-	h = mix(mix(mix(mix(h, info.size), (uint64_t)info.modified_ns), (uint64_t)info.changed_ns),
-		info.mode);
-	t->print->a += h;
-	t->print->b += mix(h, UINT64_C(0x632be59bd9b4e019));
-	return 0;
-}
-
-int tree_print_take(int dirfd, struct tree_print *out, struct vs_err *err)
-{
-	struct taking t = { .print = out, .dirfd = dirfd, .path = UINT64_C(0xcbf29ce484222325) };
-
-	*out = (struct tree_print){ 0 };
-	return file_list(dirfd, take_entry, &t, err);
-}
-
-static bool print_eq(const struct tree_print *x, const struct tree_print *y)
-{
-	return x->a == y->a && x->b == y->b && x->entries == y->entries;
-}
+/* In the state directory; both are only ever replaced or appended to. */
+#define MANIFESTS "manifests"
+#define AUDIT_LOG "audit.jsonl"
 
 /* ---- one scan ---- */
 
 void monitor_target_fini(struct monitor_target *t)
 {
 	verify_report_fini(&t->report);
+	file_watch_closep(&t->watch);
 	file_closep(&t->state_dirfd);
 	free(t->state);
 	*t = (struct monitor_target){ .state_dirfd = -1 };
@@ -167,6 +89,32 @@ static void keep_summary(struct monitor_record *rec, const struct check_summary 
 	rec->warnings = s->warnings;
 }
 
+/* The first look before reading. What is written from here on is told by the watch, if there is one. */
+static int look_before(struct monitor_target *t, const struct store *store, struct tree_print *out,
+		       struct vs_err *err)
+{
+	struct vs_err unwatched = { 0 };
+
+	file_watch_closep(&t->watch);
+	(void)!file_watch_open(&t->watch, &unwatched);
+	return tree_print_take(store->dirfd, t->watch, out, err);
+}
+
+/* Is the store as it was at @before? With a watch, that says so for the time since its last word. */
+static int is_as_before(struct monitor_target *t, const struct store *store,
+			const struct tree_print *before, bool *out, struct vs_err *err)
+{
+	struct tree_print now;
+	int r;
+
+	*out = before->is_watched && !file_watch_take(t->watch);
+	if (before->is_watched)
+		return 0;
+	r = tree_print_take(store->dirfd, NULL, &now, err);
+	*out = r == 0 && tree_print_eq(before, &now);
+	return r;
+}
+
 /* Read everything. What is found while somebody writes counts when it is still there after. */
 static int read_store(struct monitor_target *t, const struct store *store, struct app *app,
 		      struct vs_err *err)
@@ -178,23 +126,24 @@ static int read_store(struct monitor_target *t, const struct store *store, struc
 	char *none = NULL;
 
 	t->has_print = false;
+	t->is_watched = false;
 	for (unsigned try = 1;; try++) {
 		struct verify_report report = { 0 };
-		struct tree_print before, after;
+		struct tree_print before;
 		int64_t start = clock_now_ns(app->clock);
-		bool is_still;
+		bool is_still = false;
 		int r;
 
-		r = tree_print_take(store->dirfd, &before, err);
+		r = look_before(t, store, &before, err);
 		if (r == 0)
 			r = verify_store(&report, store, &req, &none, err);
 		if (r == 0)
-			r = tree_print_take(store->dirfd, &after, err);
+			r = is_as_before(t, store, &before, &is_still, err);
 		if (r < 0) {
 			verify_report_fini(&report);
 			return r;
 		}
-		is_still = print_eq(&before, &after);
+		t->record.documents_read += report.summary.documents;
 		if (!is_still && report.summary.errors > 0 && try < TRIES) {
 			verify_report_fini(&report);
 			nanosleep(&pause, NULL);
@@ -204,33 +153,59 @@ static int read_store(struct monitor_target *t, const struct store *store, struc
 		t->report = report;
 		t->has_report = true;
 		t->print = before;
+		t->is_watched = is_still && before.is_watched;
 		t->has_print = is_still && before.newest_ns + CALM_NS < start;
+		t->record.scans_read++;
 		t->reused = 0;
 		return 0;
 	}
+}
+
+/* Nothing was written since it was read, and it is the same directory. */
+static int is_unwritten(struct monitor_target *t, const struct store *store, bool *out,
+			struct vs_err *err)
+{
+	struct file_info root;
+	int r;
+
+	*out = false;
+	if (!t->is_watched)
+		return 0;
+	r = file_stat_fd(store->dirfd, &root, err);
+	*out = r == 0 && root.device == t->print.device && root.inode == t->print.inode &&
+	       !file_watch_take(t->watch);
+	/* What it has told once it does not tell again: only an equal look makes up for it. */
+	t->is_watched = *out;
+	return r;
 }
 
 static int look(struct monitor_target *t, const struct monitor_scan *scan, struct vs_err *err)
 {
 	cleanup_(store_closep) struct store *store = NULL;
 	struct tree_print now;
+	bool is_same;
 	int r;
 
 	r = store_open(&store, t->path, 0, err);
 	if (r == 0 && store->dirfd < 0)
 		r = vs_fail(err, VS_ENOTSUP, "%s: an export is no store that changes", t->path);
+	if (r == 0 && t->reused + 1 >= scan->full_every)
+		return read_store(t, store, scan->app, err);
+	if (r == 0)
+		r = is_unwritten(t, store, &is_same, err);
 	if (r < 0)
 		return r;
-	if (t->has_print && t->reused + 1 < scan->full_every) {
-		r = tree_print_take(store->dirfd, &now, err);
+	if (!is_same && t->has_print) {
+		r = tree_print_take(store->dirfd, NULL, &now, err);
 		if (r < 0)
 			return r;
-		if (print_eq(&now, &t->print)) {
-			t->reused++;
-			return 0;
-		}
+		is_same = tree_print_eq(&now, &t->print);
+		t->is_watched = is_same && t->print.is_watched;
 	}
-	return read_store(t, store, scan->app, err);
+	if (!is_same)
+		return read_store(t, store, scan->app, err);
+	t->reused++;
+	return 0;
 }
 
 static int count_quarantine(void *ctx, const struct audit_entry *e, struct vs_err *err)
@@ -243,14 +218,38 @@ static int count_quarantine(void *ctx, const struct audit_entry *e, struct vs_er
 	return 0;
 }
 
-/* What else the metrics tell; none of it is a reason for a scan to fail. */
-static void look_at_state(struct monitor_target *t, struct app *app)
+/*
+ * Is what has this name in the state directory as it was when @stamp was taken? If not, it is taken
+ * anew. A change within the last moments may leave the time as it is, so that it is no stamp yet.
+ */
+static bool is_as_stamped(const struct monitor_target *t, const char *name,
+			  struct monitor_stamp *stamp, struct app *app)
 {
-	struct audit_query query = { .action = "quarantine" };
+	struct vs_err none = { 0 };
+	struct file_info info;
+	bool is_same;
+
+	if (file_stat_at(t->state_dirfd, name, FILE_NO_FOLLOW, &info, &none) < 0)
+		info = (struct file_info){ 0 };
+	is_same = stamp->is_set && stamp->inode == info.inode && stamp->size == info.size &&
+		  stamp->changed_ns == info.changed_ns;
+	*stamp = (struct monitor_stamp){
+		.is_set = info.changed_ns + CALM_NS < clock_now_ns(app->clock),
+		.inode = info.inode,
+		.size = info.size,
+		.changed_ns = info.changed_ns,
+	};
+	return is_same;
+}
+
+static void look_at_snapshots(struct monitor_target *t, struct app *app)
+{
 	cleanup_(snap_list_fini) struct snap_list list = { 0 };
 	const struct snap_manifest *m;
 	struct vs_err err = { 0 };
 
+	if (is_as_stamped(t, MANIFESTS, &t->manifests_stamp, app))
+		return;
 	if (snap_list_load(&list, t->state_dirfd, &err) < 0)
 		app_note(app, "%s: %s", t->path, err.text);
 	t->snapshots = list.count;
@@ -258,6 +257,17 @@ static void look_at_state(struct monitor_target *t, struct app *app)
 	t->newest_good_ns = m ? m->time_ns : 0;
 	m = snap_list_drilled(&list, true);
 	t->drilled_ns = m ? m->drill.time_ns : 0;
+}
+
+/* What else the metrics tell; none of it is a reason for a scan to fail. */
+static void look_at_state(struct monitor_target *t, struct app *app)
+{
+	struct audit_query query = { .action = "quarantine" };
+	struct vs_err err = { 0 };
+
+	look_at_snapshots(t, app);
+	if (is_as_stamped(t, AUDIT_LOG, &t->audit_stamp, app))
+		return;
 	t->quarantined = 0;
 	t->quarantine_failed = 0;
 	(void)!audit_list(t->state_dirfd, &query, count_quarantine, t, &err);

@@ -10,8 +10,10 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/resource.h>
 
 #define FULL_EVERY 12
+#define SCAN_NICE 10
 #define SCAN_MAX_NS (INT64_C(3600) * 1000000000)
 
 struct monitor_opts {
@@ -200,15 +202,45 @@ static void publish(struct monitor *m)
 	}
 }
 
+static void *scan_all(void *ctx)
+{
+	struct monitor *m = ctx;
+
+	for (size_t i = 0; i < m->count; i++) {
+		alive_for(m, SCAN_MAX_NS);
+		monitor_target_scan(&m->targets[i], &m->scan);
+	}
+	return NULL;
+}
+
+static void *scan_all_nicely(void *ctx)
+{
+	/* Linux has it for each thread, and those that this one starts get it, too. */
+	(void)!setpriority(PRIO_PROCESS, (id_t)gettid(), SCAN_NICE);
+	return scan_all(ctx);
+}
+
+/*
+ * Clients and the application come first. In a thread of its own, because being nice cannot be
+ * taken back, and the commands of the operator are not meant to be.
+ */
+static void scan_in_background(struct monitor *m)
+{
+	pthread_t thread;
+
+	if (pthread_create(&thread, NULL, scan_all_nicely, m) != 0)
+		scan_all(m);
+	else
+		pthread_join(thread, NULL);
+}
+
 static void round_of_scans(struct monitor *m)
 {
 	m->could_not_write = false;
-	for (size_t i = 0; i < m->count; i++) {
-		struct monitor_target *t = &m->targets[i];
-
-		alive_for(m, SCAN_MAX_NS);
-		monitor_target_scan(t, &m->scan);
-	}
+	if (m->opts->once)
+		scan_all(m);
+	else
+		scan_in_background(m);
 	/* Clients see it before anybody is called, who may look at once. */
 	publish(m);
 	for (size_t i = 0; i < m->count; i++) {

@@ -12,9 +12,10 @@
 #include "operate.h"
 #include "verify.h"
 
+#include "file/file.h"
 #include "store/store.h"
 
-/* ---- monitor-scan.c: one store ---- */
+/* ---- monitor-print.c: has anything changed? ---- */
 
 /*
  * Names, sizes, times and inodes of everything in a store, as two sums that do not depend on the
@@ -23,9 +24,24 @@
  */
 struct tree_print {
 	uint64_t a, b, entries;
-	int64_t newest_ns; /* change of an inode */
+	uint64_t device, inode; /* of the store's own directory */
+	int64_t newest_ns;      /* change of an inode */
+	bool is_watched;        /* every directory that was looked into */
 };
-must_check_ int tree_print_take(int dirfd, struct tree_print *out, struct vs_err *err);
+
+/* With @watch, which may be NULL, each directory is watched from before it is listed. */
+must_check_ int tree_print_take(int dirfd, struct file_watch *watch, struct tree_print *out,
+				struct vs_err *err);
+bool tree_print_eq(const struct tree_print *x, const struct tree_print *y);
+
+/* ---- monitor-scan.c: one store ---- */
+
+/* What something in the state directory looked like when it was read. */
+struct monitor_stamp {
+	bool is_set;
+	uint64_t inode, size;
+	int64_t changed_ns;
+};
 
 struct monitor_target {
 	const char *path; /* as it was given; borrowed */
@@ -34,12 +50,15 @@ struct monitor_target {
 	struct monitor_record record;
 	struct tree_print print; /* of the scan that `report` is from */
 	bool has_print;
-	unsigned reused; /* scans since everything was read */
+	struct file_watch *watch; /* set by the scan that `report` is from; NULL: none */
+	bool is_watched;          /* and had nothing to tell since */
+	unsigned reused;          /* scans since everything was read */
 	struct verify_report report;
 	bool has_report;
 	int64_t newest_good_ns, drilled_ns; /* snapshots; 0: none */
 	uint64_t snapshots;
 	uint64_t quarantined, quarantine_failed; /* in the audit log */
+	struct monitor_stamp manifests_stamp, audit_stamp;
 };
 
 struct monitor_scan {

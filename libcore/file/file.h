@@ -117,3 +117,5 @@ must_check_ int file_digest_fd(int fd, struct digest *out, uint64_t *size, struc
 #include "file/lock.h"
 
 #include "file/ops.h"
+
+#include "file/watch.h"

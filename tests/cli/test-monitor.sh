@@ -209,6 +209,45 @@ unchanged_is_not_read_again() {
     return $r
 }
 
+# value NAME: of a metric with one sample.
+value() {
+    get /metrics && sed -n "s/^$1{.*} //p" "$scratch/out"
+}
+
+# What is written in place leaves the directory as it was; only documents that may have changed are decoded.
+unchanged_is_not_decoded() {
+    local file documents
+    fresh healthy-contextd && start "$store" && documents=$(value vsctl_documents) && [ "$documents" -ge 4 ] &&
+        same "$documents" "$(value vsctl_documents_read_total)" && scan_now && scan_now && scan_now || return
+    if [ "$(value vsctl_store_watched)" = 1 ]; then
+        same "$documents" "$(value vsctl_documents_read_total)" && same 1 "$(value vsctl_scans_read_total)" || return
+    fi
+    file=$(find "$store"/*/ -name '*.gob' ! -name 00000000.gob | sort | head -n 1)
+    head -c 40 "$file" >"$scratch/start" && cat "$scratch/start" >"$file" && scan_now && get /health && [ "$code" = 503 ]
+}
+
+# The same size, and the times put back: nothing of it shows in a listing but the change of the inode.
+in_place_same_size() {
+    local file
+    fresh && sleep 2.2 && start "$store" && get /health && [ "$code" = 200 ] || return
+    file=$(find "$store"/*/ -name '*.gob' ! -name 00000000.gob | sort | head -n 1)
+    cp -p "$file" "$scratch/before" && head -c "$(stat -c %s "$file")" /dev/zero | dd of="$file" conv=notrunc status=none &&
+        touch -r "$scratch/before" "$file" && scan_now && get /health && [ "$code" = 503 ]
+}
+
+# Where the kernel tells nothing, the times of all files are looked at.
+unwatched() {
+    local file read
+    unshare -Ur sh -c 'echo 0 >/proc/sys/user/max_inotify_instances' 2>/dev/null || return 0
+    fresh && sleep 2.2 || return
+    printf '#!/bin/sh\nexec unshare -Ur sh -c '\''echo 0 >/proc/sys/user/max_inotify_instances; exec "$@"'\'' sh %q "$@"\n' "$vsctl" >"$scratch/unwatched" &&
+        chmod +x "$scratch/unwatched" || return
+    vsctl=$scratch/unwatched start "$store" && same 0 "$(value vsctl_store_watched)" && read=$(value vsctl_documents_read_total) &&
+        scan_now && scan_now && same "$read" "$(value vsctl_documents_read_total)" || return
+    file=$(find "$store"/*/ -name '*.gob' ! -name 00000000.gob | sort | head -n 1)
+    head -c 40 "$file" >"$scratch/start" && cat "$scratch/start" >"$file" && scan_now && get /health && [ "$code" = 503 ]
+}
+
 a_change_is_seen() {
     fresh && sleep 2.2 && start "$store" && get /health && [ "$code" = 200 ] && break_store && scan_now && get /health && [ "$code" = 503 ]
 }
@@ -253,7 +292,7 @@ many_clients() {
     local limit=8192
     # A sanitizer keeps what was freed.
     ! ldd "$vsctl" | grep -q libasan || limit=262144
-    fresh healthy-contextd && start "$store" || return
+    fresh healthy-contextd && start --full-every 1 "$store" || return
     "$python" "$source/tests/cli/many-clients.py" "${url##*:}" "$monitor" $limit
 }
 
@@ -315,6 +354,9 @@ check "failed scans keep the state" failed_scans_keep_the_state
 check "a command that hangs" hanging_command
 check "a command that fails" failing_command
 check "what is unchanged is not read again" unchanged_is_not_read_again
+check "unchanged documents are not decoded" unchanged_is_not_decoded
+check "written in place, with size and times put back" in_place_same_size
+check "without word from the kernel" unwatched
 check "a change is seen" a_change_is_seen
 check "beside a writer" beside_a_writer
 check "the store is not written" store_is_not_written

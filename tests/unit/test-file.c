@@ -493,3 +493,93 @@ Test(file_stat, what_there_is_to_know)
 	cr_assert_eq(file_stat_at(dirfd, "gone", FILE_FOLLOW, &info, &err), VS_ENOENT);
 	cr_assert_eq(file_stat_fd(-1, &info, &err), VS_EIO);
 }
+
+/* ---- file_watch ---- */
+
+static struct file_watch *watch_of(int dirfd)
+{
+	struct file_watch *watch = NULL;
+	struct vs_err err = { 0 };
+
+	/* Neither is given everywhere, and callers do without. */
+	if (file_watch_open(&watch, &err) < 0 || file_watch_add(watch, dirfd, &err) < 0) {
+		cr_assert_eq(err.status, VS_ENOTSUP, "%s", err.text);
+		file_watch_closep(&watch);
+		return NULL;
+	}
+	return watch;
+}
+
+Test(file_watch, tells_of_each_kind_of_change_once)
+{
+	cleanup_(file_watch_closep) struct file_watch *watch = NULL;
+	int dirfd, fd;
+
+	scratch_new(&dirfd);
+	scratch_write(dirfd, "file", "abcd", 4);
+	watch = watch_of(dirfd);
+	if (!watch)
+		return;
+	cr_assert_not(file_watch_take(watch));
+	fd = openat(dirfd, "file", O_WRONLY);
+	cr_assert_eq(pwrite(fd, "x", 1, 0), 1);
+	cr_assert(file_watch_take(watch));
+	cr_assert_not(file_watch_take(watch));
+	cr_assert_eq(ftruncate(fd, 2), 0);
+	cr_assert(file_watch_take(watch));
+	cr_assert_eq(fchmod(fd, 0600), 0);
+	cr_assert(file_watch_take(watch));
+	close(fd);
+	cr_assert_eq(renameat(dirfd, "file", dirfd, "other"), 0);
+	cr_assert(file_watch_take(watch));
+	cr_assert_eq(unlinkat(dirfd, "other", 0), 0);
+	cr_assert(file_watch_take(watch));
+	cr_assert_eq(mkdirat(dirfd, "below", 0700), 0);
+	cr_assert(file_watch_take(watch));
+	cr_assert_not(file_watch_take(watch));
+}
+
+Test(file_watch, reading_is_no_change)
+{
+	cleanup_(file_watch_closep) struct file_watch *watch = NULL;
+	cleanup_(buf_fini) struct buf out = { 0 };
+	struct vs_err err = { 0 };
+	int dirfd;
+
+	scratch_new(&dirfd);
+	scratch_write(dirfd, "file", "abcd", 4);
+	watch = watch_of(dirfd);
+	if (!watch)
+		return;
+	cr_assert_eq(file_read_at(dirfd, "file", FILE_FOLLOW, LIMIT, &out, NULL, &err), 0);
+	cr_assert_not(file_watch_take(watch));
+}
+
+Test(file_watch, more_than_the_kernel_holds_and_what_is_gone)
+{
+	cleanup_(file_watch_closep) struct file_watch *watch = NULL;
+	int dirfd;
+
+	scratch_new(&dirfd);
+	watch = watch_of(dirfd);
+	if (!watch)
+		return;
+	for (int i = 0; i < 20000; i++) {
+		scratch_write(dirfd, i % 2 ? "a" : "b", "x", 1);
+	}
+	cr_assert(file_watch_take(watch));
+	cr_assert_not(file_watch_take(watch));
+	unlinkat(dirfd, "a", 0);
+	cr_assert(file_watch_take(watch));
+}
+
+Test(file_watch, not_what_other_machines_may_write)
+{
+	cleanup_(file_watch_closep) struct file_watch *watch = NULL;
+	cleanup_(file_closep) int proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct vs_err err = { 0 };
+
+	if (proc < 0 || file_watch_open(&watch, &err) < 0)
+		return;
+	cr_assert_eq(file_watch_add(watch, proc, &err), VS_ENOTSUP);
+}
