@@ -4,7 +4,7 @@
 # check-includes.sh [ROOT]: who may use whom
 #
 # 1. A room includes only rooms below it, and of those only the front door ROOM/ROOM.h.
-# 2. Codecs (gob, pickle, hnsw, sqlitefile) turn bytes into values: they open nothing.
+# 2. Codecs (gob, pickle, hnsw, sqlitefile, fts5) turn bytes into values: they open nothing.
 # 3. A library of the system is included only where it has its one home.
 # 4. In libcore nothing prints, reads the environment or ends the process; util may abort. Only cmd
 #    runs other programs.
@@ -44,7 +44,7 @@ function ban(names, what,    n, i, part) {
 }
 
 BEGIN {
-	codecs = "gob pickle hnsw sqlitefile"
+	codecs = "gob pickle hnsw sqlitefile fts5"
 	formats = "util file " codecs " chromem chroma"
 	layer("util", "")
 	layer("file", "util")
@@ -52,6 +52,7 @@ BEGIN {
 	layer("pickle", "util")
 	layer("hnsw", "util")
 	layer("sqlitefile", "util")
+	layer("fts5", "util")
 	layer("chromem", "util file " codecs)
 	layer("chroma", "util file " codecs)
 	layer("store", formats)
@@ -68,7 +69,7 @@ BEGIN {
 	home("^openssl/", "^libcore/util/digest[.]c$|^libcore/chromem/seal[.]c$")
 	home("^(zlib|libdeflate|igzip_lib|isa-l)([./]|$)", "^libcore/(chromem/[^/]*|snap/pack)[.]c$")
 	home("^(archive|archive_entry)[.]h$", "^libcore/snap/[^/]*[.]c$")
-	home("^sqlite3", "^libcore/chroma/(db[.]c|db-private[.]h|edit[.]c)$")
+	home("^sqlite3", "^libcore/chroma/(db[.]c|db-private[.]h|edit[.]c|fulltext[.]c|fulltext-tokens[.]c)$")
 	home("^jansson", "^libcore/util/json-read[.]c$")
 	home("^pthread[.]h$", "^(libcore/util/pool|cmd/monitor|cmd/monitor-http)[.]c$")
 	home("^(err|error|getopt|argp|syslog)[.]h$", "^cmd/")

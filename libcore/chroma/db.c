@@ -373,8 +373,10 @@ static int ask_on_disk(struct chroma_db *db, struct vs_err *err)
 int chroma_db_check_fts(struct chroma_db *db, struct vs_err *err)
 {
 	sqlite3 *memory = NULL;
-	int r;
+	int r = chroma_fulltext_is_proven(db->handle, err);
 
+	if (r != 0)
+		return r < 0 ? r : 0;
 	if (db->copy.dir)
 		return ask_fts(db->handle, err);
 	if (db->info.bytes > IN_MEMORY_MAX)
