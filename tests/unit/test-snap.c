@@ -424,7 +424,7 @@ Test(snap, a_large_file)
 /* ---- beside a writer ---- */
 
 #define WRITTEN_MAX 20000
-#define MADE_BESIDE 8
+#define MADE_BESIDE 4
 
 /* As the library writes: in place, in more than one call, with other things between them. */
 static void write_in_halves(const struct scene *s, unsigned number)
