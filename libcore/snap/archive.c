@@ -332,6 +332,7 @@ static int begin_file(struct making *mk, struct vs_err *err)
 
 	mk->written = 0;
 	digest_ctx_reset(mk->digest);
+	file_closep(&mk->fd);
 	r = snap_unlink(mk->place.snapshots, mk->part, err);
 	if (r == 0)
 		r = file_create_at(mk->place.snapshots, mk->part, 0600, &mk->fd, err);
@@ -362,12 +363,10 @@ static int end_file(struct making *mk, struct vs_err *err)
 		digest_ctx_add(mk->digest, tag, sizeof(tag));
 		mk->written += sizeof(tag);
 	}
-	if (r == 0)
-		r = file_sync(mk->fd, err);
-	digest_ctx_final(mk->digest, &mk->m->archives[0].digest);
+	digest_ctx_final(mk->digest, &mk->written_digest);
+	mk->m->archives[0].digest = mk->written_digest;
 	mk->m->archives[0].size = mk->written;
 	chromem_seal_freep(&mk->seal);
-	file_closep(&mk->fd);
 	return r;
 }
 
@@ -387,6 +386,5 @@ int making_write_archive(struct making *mk, struct vs_err *err)
 	if (r == 0)
 		r = end_file(mk, err);
 	chromem_seal_freep(&mk->seal);
-	file_closep(&mk->fd);
 	return r < 0 ? vs_err_in(err, "%s/%s", SNAP_DIR, mk->part) : 0;
 }

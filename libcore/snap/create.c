@@ -17,6 +17,44 @@
 
 #define SUFFIX_MAX 1000u
 
+/* ---- side by side ---- */
+
+/* Steps that need nothing of each other. */
+typedef int step_fn(struct making *mk, struct vs_err *err);
+
+#define STEPS_MAX 3
+
+struct steps {
+	struct making *mk;
+	step_fn *const *steps;
+	int results[STEPS_MAX];
+	struct vs_err errors[STEPS_MAX];
+};
+
+static void take_step(void *ctx, unsigned worker, size_t index)
+{
+	struct steps *s = ctx;
+
+	(void)worker;
+	s->results[index] = s->steps[index](s->mk, &s->errors[index]);
+}
+
+/* The first that failed is the one that is told. */
+static int take_steps(struct making *mk, step_fn *const *steps, size_t count, struct vs_err *err)
+{
+	struct steps s = { .mk = mk, .steps = steps };
+
+	assert(count <= STEPS_MAX);
+	pool_run(mk->pool, count, take_step, &s);
+	for (size_t i = 0; i < count; i++) {
+		if (s.results[i] < 0) {
+			*err = s.errors[i];
+			return s.results[i];
+		}
+	}
+	return 0;
+}
+
 static void making_fini(struct making *mk)
 {
 	if (mk->backend && mk->backend->end && mk->state)
@@ -25,6 +63,7 @@ static void making_fini(struct making *mk)
 	snap_manifest_freep(&mk->m);
 	snap_listing_fini(&mk->listing);
 	free(mk->items);
+	buf_fini(&mk->list);
 	pool_freep(&mk->pool);
 	digest_ctx_freep(&mk->digest);
 	file_closep(&mk->fd);
@@ -147,16 +186,17 @@ static int look(struct making *mk, struct snap_listing *out, struct vs_err *err)
 	return mk->backend->list(mk->store, mk->state, out, err);
 }
 
-static int prepare_items(struct making *mk, struct vs_err *err)
+static int look_at_store(struct making *mk, struct vs_err *err)
 {
 	int r;
 
 	snap_listing_fini(&mk->listing);
 	r = mk->backend->refresh ? mk->backend->refresh(mk->store, mk->state, err) : 0;
-	if (r == 0)
-		r = look(mk, &mk->listing, err);
-	if (r < 0)
-		return r;
+	return r == 0 ? look(mk, &mk->listing, err) : r;
+}
+
+static void match_items(struct making *mk)
+{
 	free(mk->items);
 	mk->items = vs_alloc_array(mk->listing.file_count, sizeof(*mk->items));
 	making_match(mk);
@@ -164,7 +204,6 @@ static int prepare_items(struct making *mk, struct vs_err *err)
 		snap_manifest_freep(&mk->parent);
 		making_match(mk);
 	}
-	return 0;
 }
 
 /* Is there room for what must be written, whatever it packs to? */
@@ -292,11 +331,18 @@ static uint64_t count_to_read(const struct making *mk)
 
 static int read_until_stable(struct making *mk, struct vs_err *err)
 {
+	static step_fn *const first_look[] = { look_at_store, making_find_parent };
 	int r = 0;
 
 	for (unsigned round = 0; r == 0 && !mk->m->is_stable && round < SNAP_ROUNDS_MAX; round++) {
-		r = prepare_items(mk, err);
-		if (r == 0 && round == 0)
+		if (round == 0)
+			r = take_steps(mk, first_look, VS_COUNT(first_look), err);
+		else
+			r = look_at_store(mk, err);
+		if (r < 0)
+			return r;
+		match_items(mk);
+		if (round == 0)
 			r = check_space(mk, err);
 		if (r == 0) {
 			snap_progress_begin(mk->req->progress, count_to_read(mk));
@@ -306,6 +352,24 @@ static int read_until_stable(struct making *mk, struct vs_err *err)
 			r = is_as_read(mk, &mk->m->is_stable, err);
 	}
 	return r;
+}
+
+static int sync_archive(struct making *mk, struct vs_err *err)
+{
+	int r = file_sync(mk->fd, err);
+
+	return r < 0 ? vs_err_in(err, "%s/%s", SNAP_DIR, mk->part) : 0;
+}
+
+/* Each piece was unpacked again before it was written; what is in the file now is these pieces. */
+static int compare_archive(struct making *mk, struct vs_err *err)
+{
+	struct digest digest;
+	int r = file_digest_at(mk->place.snapshots, mk->part, FILE_NO_FOLLOW, &digest, NULL, err);
+
+	if (r == 0 && memcmp(&digest, &mk->written_digest, sizeof(digest)) != 0)
+		r = vs_fail(err, VS_EIO, "does not hold what was written to it");
+	return r < 0 ? vs_err_in(err, "%s/%s", SNAP_DIR, mk->part) : 0;
 }
 
 static int fill_manifest(struct making *mk, struct vs_err *err)
@@ -318,16 +382,18 @@ static int fill_manifest(struct making *mk, struct vs_err *err)
 		return r;
 	snap_sum(mk->m);
 	snap_base_choose(mk->m, mk->parent);
-	return 0;
+	return snap_pack_members(mk->m, &mk->list, err);
 }
 
-/* What was written can be read again, and is what was meant. */
-static int read_back(struct making *mk, struct vs_err *err)
+/* What was sealed opens with the key, and is what was meant. */
+static int open_again(struct making *mk, struct vs_err *err)
 {
 	struct snap_access access = { .state_dirfd = mk->state_dirfd, .key = mk->req->key };
 	char *name = mk->m->archives[0].file;
 	int r;
 
+	if (!mk->req->key)
+		return 0;
 	mk->m->archives[0].file = mk->part;
 	r = snap_read_back(&access, mk->place.snapshots, mk->m, 1, mk->pool, err);
 	mk->m->archives[0].file = name;
@@ -336,22 +402,19 @@ static int read_back(struct making *mk, struct vs_err *err)
 
 static int make(struct making *mk, struct vs_err *err)
 {
-	int r;
+	static step_fn *const last[] = { sync_archive, compare_archive, fill_manifest };
+	int r = 0;
 
 	if (mk->backend->begin)
 		r = mk->backend->begin(mk->store, mk->place.snapshots, &mk->state, err);
-	else
-		r = 0;
-	if (r == 0)
-		r = making_find_parent(mk, err);
 	if (r == 0)
 		r = read_until_stable(mk, err);
 	if (r == 0)
-		r = fill_manifest(mk, err);
+		r = take_steps(mk, last, VS_COUNT(last), err);
 	if (r == 0)
-		r = read_back(mk, err);
+		r = open_again(mk, err);
 	if (r == 0)
-		r = snap_publish(&mk->place, mk->m, mk->part, err);
+		r = snap_publish(&mk->place, mk->m, buf_slice(&mk->list), mk->part, err);
 	return r;
 }
 

@@ -38,10 +38,12 @@ struct making {
 	struct item *items; /* one for each file of the listing; owned */
 	struct pool *pool;
 	struct snap_manifest *m; /* what is being made; owned */
+	struct buf list;         /* of its members, packed */
 
 	/* The archive. */
 	int fd;
 	uint64_t written;
+	struct digest written_digest;
 	struct digest_ctx *digest;
 	struct chromem_seal *seal;
 };
@@ -53,7 +55,8 @@ void making_match(struct making *mk);
  * snapshot. */
 size_t making_chain(const struct making *mk);
 
-/* archive.c: read what must be read, and write mk->part, synced. Sets m->archives[0]. */
+/* archive.c: read what must be read, and write mk->part, which stays open as mk->fd and is not synced
+ * yet. Sets m->archives[0]. */
 must_check_ int making_write_archive(struct making *mk, struct vs_err *err);
 
 /* read-file.c: open a file of the store, and say what it is. VS_ENOENT: it is gone. */

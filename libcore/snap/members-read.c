@@ -22,13 +22,11 @@
 #include "snap/private.h"
 
 #define MEMBERS_MAX 100000000u
-#define ROW_LEN 9
 #define MODE_MAX 07777u
 
 /* What the numbers in a list have to be below. */
 struct bounds {
 	const char *id;
-	uint64_t schema;
 	size_t archives, collections;
 	const struct snap_collection *of; /* their batches; NULL: not known */
 };
@@ -36,8 +34,15 @@ struct bounds {
 struct reading {
 	const struct bounds *bounds;
 	struct snap_rows *rows;
-	struct buf path;
+	struct cursor text;
+	struct buf in, path; /* of the group, and of the row */
 };
+
+static void reading_fini(struct reading *rd)
+{
+	buf_fini(&rd->in);
+	buf_fini(&rd->path);
+}
 
 static int bad_row(const char *what, const char *path, struct vs_err *err)
 {
@@ -45,45 +50,49 @@ static int bad_row(const char *what, const char *path, struct vs_err *err)
 		       path ? " at " : "", path ? path : "");
 }
 
-static bool row_name(const struct jr *item, struct buf *out)
+static int bad_text(const struct reading *rd, const char *what, struct vs_err *err)
 {
-	cleanup_(buf_fini) struct buf bytes = { 0 };
-	const char *text;
-
-	if (jr_as_str(item, &text)) {
-		buf_append_str(out, text);
-		return true;
-	}
-	if (!snap_get_bytes(item, "name", &bytes))
-		return false;
-	buf_append(out, bytes.ptr, bytes.len);
-	return true;
+	return vs_fail(err, VS_EFORMAT, "the list of files has a bad %s before byte %zu", what,
+		       cursor_off(&rd->text));
 }
 
 /* -1 is "none". */
-static bool row_index(const struct jr *item, uint64_t below, uint32_t *out)
+static bool is_index(int64_t value, uint64_t below, uint32_t *out)
 {
-	int64_t value;
-
-	if (!jr_as_int(item, &value) || value < -1 || (value >= 0 && (uint64_t)value >= below))
+	if (value < -1 || (value >= 0 && (uint64_t)value >= below))
 		return false;
 	*out = value < 0 ? UINT32_MAX : (uint32_t)value;
 	return true;
 }
 
-static bool read_values(const struct jr *row, const struct bounds *b, struct snap_member *out)
+static bool scan_index(struct cursor *c, uint64_t below, uint32_t *out)
+{
+	int64_t value;
+
+	return snap_scan_int(c, &value) && is_index(value, below, out);
+}
+
+static bool scan_digest(struct cursor *c, struct digest *out)
+{
+	struct slice hex;
+
+	return snap_scan_is(c, "\"") && cursor_take(c, DIGEST_HEX_LEN, &hex) &&
+	       hex_parse(hex, out->bytes, DIGEST_LEN) && snap_scan_is(c, "\"");
+}
+
+/* What stands behind the name. */
+static bool scan_values(struct cursor *c, const struct bounds *b, struct snap_member *out)
 {
 	uint64_t archive = 0, mode = 0;
-	const char *hex;
 
-	if (!jr_as_uint(jr_at(row, 1), &out->size) || out->size > INT64_MAX ||
-	    !jr_as_int(jr_at(row, 2), &out->modified_ns) ||
-	    !jr_as_uint(jr_at(row, 3), &out->inode) || !jr_as_str(jr_at(row, 4), &hex) ||
-	    !hex_parse(slice_str(hex), out->digest.bytes, DIGEST_LEN) ||
-	    !jr_as_uint(jr_at(row, 5), &archive) || archive >= b->archives ||
-	    !row_index(jr_at(row, 6), b->collections, &out->collection) ||
-	    !row_index(jr_at(row, 7), UINT32_MAX, &out->batch) ||
-	    !jr_as_uint(jr_at(row, 8), &mode) || mode > MODE_MAX)
+	if (!snap_scan_is(c, ",") || !snap_scan_uint(c, INT64_MAX, &out->size) ||
+	    !snap_scan_is(c, ",") || !snap_scan_int(c, &out->modified_ns) ||
+	    !snap_scan_is(c, ",") || !snap_scan_uint(c, INT64_MAX, &out->inode) ||
+	    !snap_scan_is(c, ",") || !scan_digest(c, &out->digest) || !snap_scan_is(c, ",") ||
+	    !snap_scan_uint(c, UINT32_MAX, &archive) || archive >= b->archives ||
+	    !snap_scan_is(c, ",") || !scan_index(c, b->collections, &out->collection) ||
+	    !snap_scan_is(c, ",") || !scan_index(c, UINT32_MAX, &out->batch) ||
+	    !snap_scan_is(c, ",") || !snap_scan_uint(c, MODE_MAX, &mode) || !snap_scan_is(c, "]"))
 		return false;
 	if (out->batch != SNAP_NO_BATCH &&
 	    (out->collection == UINT32_MAX ||
@@ -94,21 +103,21 @@ static bool read_values(const struct jr *row, const struct bounds *b, struct sna
 	return true;
 }
 
-static int read_row(struct reading *rd, struct slice in, const struct jr *row, struct vs_err *err)
+static int read_row(struct reading *rd, struct vs_err *err)
 {
 	struct snap_rows *rows = rd->rows;
 	struct snap_member member = { .row = SNAP_NO_ROW };
 
 	buf_clear(&rd->path);
-	buf_append(&rd->path, in.ptr, in.len);
-	if (jr_count(row) != ROW_LEN || !row_name(jr_at(row, 0), &rd->path))
-		return bad_row("row", NULL, err);
+	buf_append(&rd->path, rd->in.ptr, rd->in.len);
+	if (!snap_scan_is(&rd->text, "[") || !snap_scan_name(&rd->text, &rd->path))
+		return bad_text(rd, "row", err);
 	if (!snap_path_is_safe(buf_slice(&rd->path)))
-		return bad_row("path", NULL, err);
+		return bad_text(rd, "path", err);
 	if (rows->member_count > 0 &&
 	    snap_path_cmp(rows->members[rows->member_count - 1].path, buf_cstr(&rd->path)) >= 0)
 		return bad_row("order", buf_cstr(&rd->path), err);
-	if (!read_values(row, rd->bounds, &member))
+	if (!scan_values(&rd->text, rd->bounds, &member))
 		return bad_row("row", buf_cstr(&rd->path), err);
 	if (rows->member_count >= MEMBERS_MAX)
 		return vs_fail(err, VS_ELIMIT, "more than %u files", MEMBERS_MAX);
@@ -119,28 +128,50 @@ static int read_row(struct reading *rd, struct slice in, const struct jr *row, s
 	return 0;
 }
 
-static int read_files(struct reading *rd, const struct jr *doc, struct vs_err *err)
+/* {"in":"748200f7/","rows":[, where "in_hex" may stand between the two. */
+static int read_group_head(struct reading *rd, struct vs_err *err)
 {
-	const struct jr *groups = jr_get(doc, "files");
-	cleanup_(buf_fini) struct buf in = { 0 };
+	cleanup_(buf_fini) struct buf head = { 0 };
+	cleanup_(jr_freep) struct jr *doc = NULL;
+	const unsigned char *start = rd->text.pos;
+	struct vs_err ignored = { 0 };
+	struct slice value;
+
+	if (!snap_scan_is(&rd->text, "{\"in\":") || !snap_scan_value(&rd->text, &value) ||
+	    (snap_scan_is(&rd->text, ",\"in_hex\":") && !snap_scan_value(&rd->text, &value)))
+		return bad_text(rd, "group", err);
+	buf_append(&head, start, (size_t)(rd->text.pos - start));
+	buf_append_byte(&head, '}');
+	if (jr_parse(&doc, buf_slice(&head), &ignored) < 0 || !snap_get_bytes(doc, "in", &rd->in) ||
+	    !snap_scan_is(&rd->text, ",\"rows\":["))
+		return bad_text(rd, "group", err);
+	return 0;
+}
+
+static int read_files(struct reading *rd, struct vs_err *err)
+{
+	bool is_first = true;
 	int r = 0;
 
-	if (!jr_is_array(groups))
-		return bad_row("group", NULL, err);
-	for (size_t i = 0; r == 0 && i < jr_count(groups); i++) {
-		const struct jr *list = jr_get(jr_at(groups, i), "rows");
-
-		if (!snap_get_bytes(jr_at(groups, i), "in", &in) || !jr_is_array(list))
-			return bad_row("group", NULL, err);
-		for (size_t k = 0; r == 0 && k < jr_count(list); k++)
-			r = read_row(rd, buf_slice(&in), jr_at(list, k), err);
+	while (r == 0 && !snap_scan_is(&rd->text, "]}\n")) {
+		if (!is_first && !snap_scan_is(&rd->text, ","))
+			return bad_text(rd, "group", err);
+		is_first = false;
+		r = read_group_head(rd, err);
+		do {
+			if (r == 0)
+				r = read_row(rd, err);
+		} while (r == 0 && snap_scan_is(&rd->text, ","));
+		if (r == 0 && !snap_scan_is(&rd->text, "]}"))
+			return bad_text(rd, "group", err);
 	}
+	if (r == 0 && cursor_left(&rd->text) > 0)
+		return bad_text(rd, "end", err);
 	return r;
 }
 
-static int read_directories(struct snap_rows *rows, const struct jr *doc, struct vs_err *err)
+static int read_directories(struct snap_rows *rows, const struct jr *list, struct vs_err *err)
 {
-	const struct jr *list = jr_get(doc, "directories");
 	cleanup_(buf_fini) struct buf path = { 0 };
 
 	if (!jr_is_array(list))
@@ -164,24 +195,39 @@ static int read_directories(struct snap_rows *rows, const struct jr *doc, struct
 	return 0;
 }
 
-static int read_list(const struct jr *doc, const struct bounds *bounds, struct snap_rows *out,
-		     struct vs_err *err)
+/* A value in the middle of the list, by the JSON reader. */
+static int read_value(struct reading *rd, const char *key, struct jr **out, struct vs_err *err)
 {
-	struct reading rd = { .bounds = bounds, .rows = out };
-	const char *kind = NULL;
-	const char *id = NULL;
-	uint64_t schema = 0;
+	struct slice value;
+
+	if (!snap_scan_is(&rd->text, key) || !snap_scan_value(&rd->text, &value))
+		return bad_text(rd, "head", err);
+	return jr_parse(out, value, err);
+}
+
+/* @base gets what stands under that key; NULL: it must not be there. */
+static int read_list(struct slice text, const struct bounds *bounds, struct snap_rows *out,
+		     struct jr **base, struct vs_err *err)
+{
+	cleanup_(reading_fini) struct reading rd = { .bounds = bounds,
+						     .rows = out,
+						     .text = cursor_of(text) };
+	cleanup_(jr_freep) struct jr *directories = NULL;
+	cleanup_(buf_fini) struct buf head = { 0 };
 	int r;
 
-	if (!jr_get_str(doc, "kind", &kind) || strcmp(kind, "vsctl-members") != 0 ||
-	    !jr_get_uint(doc, "schema", &schema) || schema != bounds->schema ||
-	    !jr_get_str(doc, "snapshot_id", &id) || strcmp(id, bounds->id) != 0)
+	buf_printf(&head, "{\"schema\":%d,\"kind\":\"vsctl-members\",\"snapshot_id\":\"%s\"",
+		   base ? SNAP_SCHEMA_BASED : SNAP_SCHEMA_WHOLE, bounds->id);
+	if (!snap_scan_is(&rd.text, buf_cstr(&head)))
 		return vs_fail(err, VS_EFORMAT, "not the list of files of snapshot %s", bounds->id);
-	r = read_directories(out, doc, err);
+	r = base ? read_value(&rd, ",\"base\":", base, err) : 0;
 	if (r == 0)
-		r = read_files(&rd, doc, err);
-	buf_fini(&rd.path);
-	return r;
+		r = read_value(&rd, ",\"directories\":", &directories, err);
+	if (r == 0)
+		r = read_directories(out, directories, err);
+	if (r == 0 && !snap_scan_is(&rd.text, ",\"files\":["))
+		return bad_text(&rd, "head", err);
+	return r == 0 ? read_files(&rd, err) : r;
 }
 
 /* ---- what a list builds on ---- */
@@ -199,7 +245,9 @@ static bool read_numbers(const struct jr *o, const char *key, size_t below, uint
 	*out = vs_alloc_array(count, sizeof(**out));
 	*count_out = count;
 	for (size_t i = 0; i < count; i++) {
-		if (!row_index(jr_at(list, i), below, &(*out)[i]))
+		int64_t value;
+
+		if (!jr_as_int(jr_at(list, i), &value) || !is_index(value, below, &(*out)[i]))
 			return false;
 	}
 	return true;
@@ -227,10 +275,9 @@ static bool read_gone(const struct jr *list, struct snap_range **out, size_t *co
 	return true;
 }
 
-static int read_base(struct snap_manifest *m, const struct jr *doc, struct snap_range **gone,
+static int read_base(struct snap_manifest *m, const struct jr *o, struct snap_range **gone,
 		     size_t *gone_count, struct vs_err *err)
 {
-	const struct jr *o = jr_get(doc, "base");
 	struct snap_base *base = &m->base;
 	const char *snapshot = NULL;
 
@@ -243,59 +290,60 @@ static int read_base(struct snap_manifest *m, const struct jr *doc, struct snap_
 	return 0;
 }
 
-static int parse_base(struct slice text, const struct snap_manifest *m, struct snap_rows *out,
-		      struct vs_err *err)
-{
-	const struct bounds bounds = { m->base.snapshot, SNAP_SCHEMA_WHOLE, m->base.archive_count,
-				       m->base.collection_count, NULL };
-	cleanup_(jr_freep) struct jr *doc = NULL;
-	int r = jr_parse(&doc, text, err);
-
-	return r < 0 ? r : read_list(doc, &bounds, out, err);
-}
-
 /* ---- the whole ---- */
 
-static void take_rows(struct snap_manifest *m, struct snap_rows *rows)
+static int parse_whole(struct slice text, struct snap_manifest *m, struct snap_rows *rows,
+		       struct vs_err *err)
 {
+	const struct bounds bounds = { m->id, m->archive_count, m->collection_count,
+				       m->collections };
+	int r = read_list(text, &bounds, rows, NULL, err);
+
+	if (r < 0)
+		return r;
 	m->members = rows->members;
 	m->member_count = rows->member_count;
 	rows->members = NULL;
 	rows->member_count = 0;
 	for (size_t i = 0; i < m->member_count; i++)
 		m->members[i].row = (uint32_t)i;
+	return 0;
 }
 
-int snap_parse_members(struct slice text, struct slice base_text, struct snap_manifest *m,
-		       struct vs_err *err)
+static int parse_based(struct slice text, struct slice base_text, struct snap_manifest *m,
+		       struct snap_rows *rows, struct vs_err *err)
 {
-	bool is_whole = !m->base.snapshot;
-	const struct bounds bounds = { m->id, is_whole ? SNAP_SCHEMA_WHOLE : SNAP_SCHEMA_BASED,
-				       m->archive_count, m->collection_count,
-				       is_whole ? m->collections : NULL };
-	cleanup_(jr_freep) struct jr *doc = NULL;
-	cleanup_(snap_rows_fini) struct snap_rows rows = { 0 };
+	const struct bounds bounds = { m->id, m->archive_count, m->collection_count, NULL };
+	struct bounds base_bounds = { .id = m->base.snapshot };
 	cleanup_(snap_rows_fini) struct snap_rows base = { 0 };
+	cleanup_(jr_freep) struct jr *head = NULL;
 	cleanup_(vs_freep) struct snap_range *gone = NULL;
 	size_t gone_count = 0;
 	int r;
 
-	assert(!m->members && !m->directories);
-	r = jr_parse(&doc, text, err);
+	r = read_list(text, &bounds, rows, &head, err);
 	if (r == 0)
-		r = read_list(doc, &bounds, &rows, err);
-	if (r == 0 && !is_whole)
-		r = read_base(m, doc, &gone, &gone_count, err);
-	if (r == 0 && !is_whole)
-		r = parse_base(base_text, m, &base, err);
-	if (r == 0 && !is_whole)
-		r = snap_base_merge(m, &base, gone, gone_count, &rows, err);
+		r = read_base(m, head, &gone, &gone_count, err);
+	base_bounds.archives = m->base.archive_count;
+	base_bounds.collections = m->base.collection_count;
+	if (r == 0)
+		r = read_list(base_text, &base_bounds, &base, NULL, err);
+	return r == 0 ? snap_base_merge(m, &base, gone, gone_count, rows, err) : r;
+}
+
+int snap_parse_members(struct slice text, struct slice base, struct snap_manifest *m,
+		       struct vs_err *err)
+{
+	cleanup_(snap_rows_fini) struct snap_rows rows = { 0 };
+	int r;
+
+	assert(!m->members && !m->directories);
+	r = m->base.snapshot ? parse_based(text, base, m, &rows, err)
+			     : parse_whole(text, m, &rows, err);
 	if (r < 0) {
 		snap_drop_members(m);
 		return r;
 	}
-	if (is_whole)
-		take_rows(m, &rows);
 	m->directories = rows.directories;
 	m->directory_count = rows.directory_count;
 	rows.directories = NULL;

@@ -27,6 +27,7 @@ struct snap_packer {
 	struct libdeflate_compressor *deflate;
 	struct libdeflate_decompressor *inflate;
 	unsigned char *level_memory;
+	struct buf again; /* what a piece unpacks to */
 };
 
 struct snap_packer *snap_packer_new(void)
@@ -54,6 +55,7 @@ void snap_packer_freep(struct snap_packer **packer)
 		libdeflate_free_compressor(p->deflate);
 	libdeflate_free_decompressor(p->inflate);
 	free(p->level_memory);
+	buf_fini(&p->again);
 	free(p);
 	*packer = NULL;
 }
@@ -115,32 +117,6 @@ static void append_stored(struct buf *out, struct slice raw)
 	} while (off < raw.len);
 }
 
-int snap_pack(struct snap_packer *packer, struct slice raw, struct buf *out, struct vs_err *err)
-{
-	static const unsigned char head[PIECE_HEAD] = { 0x1f, 0x8b, 8,  4, 0,   0,   0, 0,
-							0,    0xff, 12, 0, 'V', 'S', 8, 0 };
-	size_t start = out->len;
-	size_t len;
-	int r;
-
-	assert(raw.len <= PIECE_RAW_MAX);
-	/* Stored data take 5 bytes for each 65,535: in reserve, so that appending cannot fail. */
-	r = buf_try_reserve(out, PIECE_HEAD + raw.len + raw.len / 4096 + TRAILER_LEN + 64, err);
-	if (r < 0)
-		return r;
-	buf_append(out, head, sizeof(head));
-	len = deflate_into(packer, raw, out->ptr + out->len, raw.len);
-	if (len > 0)
-		out->len += len;
-	else
-		append_stored(out, raw);
-	append_le32(out, libdeflate_crc32(0, raw.ptr, raw.len));
-	append_le32(out, (uint32_t)raw.len);
-	store_le32(out->ptr + start + 16, (uint32_t)(out->len - start));
-	store_le32(out->ptr + start + 20, (uint32_t)raw.len);
-	return 0;
-}
-
 bool snap_piece_head(struct slice bytes, struct snap_piece *out)
 {
 	static const unsigned char head[16] = { 0x1f, 0x8b, 8,  4, 0,   0,   0, 0,
@@ -169,6 +145,50 @@ bool snap_unpack(struct snap_packer *packer, struct slice piece, unsigned char *
 	       taken == piece.len - PIECE_HEAD - TRAILER_LEN && made == raw_len &&
 	       load_le32(trailer) == libdeflate_crc32(0, raw, raw_len) &&
 	       load_le32(trailer + 4) == raw_len;
+}
+
+/* Does @piece unpack to @raw? Both are in the cache now, so this is the time to ask. */
+static int prove(struct snap_packer *packer, struct slice piece, struct slice raw,
+		 struct vs_err *err)
+{
+	int r;
+
+	buf_clear(&packer->again);
+	r = buf_try_reserve(&packer->again, raw.len + 1, err);
+	if (r < 0)
+		return r;
+	if (!snap_unpack(packer, piece, packer->again.ptr, raw.len) ||
+	    (raw.len > 0 && memcmp(packer->again.ptr, raw.ptr, raw.len) != 0))
+		return vs_fail(err, VS_EIO,
+			       "what was packed does not unpack to the same: memory or processor "
+			       "of this machine are not to be trusted");
+	return 0;
+}
+
+int snap_pack(struct snap_packer *packer, struct slice raw, struct buf *out, struct vs_err *err)
+{
+	static const unsigned char head[PIECE_HEAD] = { 0x1f, 0x8b, 8,  4, 0,   0,   0, 0,
+							0,    0xff, 12, 0, 'V', 'S', 8, 0 };
+	size_t start = out->len;
+	size_t len;
+	int r;
+
+	assert(raw.len <= PIECE_RAW_MAX);
+	/* Stored data take 5 bytes for each 65,535: in reserve, so that appending cannot fail. */
+	r = buf_try_reserve(out, PIECE_HEAD + raw.len + raw.len / 4096 + TRAILER_LEN + 64, err);
+	if (r < 0)
+		return r;
+	buf_append(out, head, sizeof(head));
+	len = deflate_into(packer, raw, out->ptr + out->len, raw.len);
+	if (len > 0)
+		out->len += len;
+	else
+		append_stored(out, raw);
+	append_le32(out, libdeflate_crc32(0, raw.ptr, raw.len));
+	append_le32(out, (uint32_t)raw.len);
+	store_le32(out->ptr + start + 16, (uint32_t)(out->len - start));
+	store_le32(out->ptr + start + 20, (uint32_t)raw.len);
+	return prove(packer, slice_of(out->ptr + start, out->len - start), raw, err);
 }
 
 int snap_pack_all(struct slice raw, struct buf *out, struct vs_err *err)

@@ -91,6 +91,17 @@ void snap_format_manifest(const struct snap_manifest *m, struct buf *out);
 
 void snap_format_members(const struct snap_manifest *m, struct buf *out);
 
+/* ---- members-scan.c ---- */
+
+/* Take what stands next in a list; false when it is something else, and then the cursor is anywhere. */
+bool snap_scan_is(struct cursor *c, const char *text); /* the cursor stays where it is not */
+bool snap_scan_uint(struct cursor *c, uint64_t max, uint64_t *out);
+bool snap_scan_int(struct cursor *c, int64_t *out);
+/* A string, an array or an object, as text that is borrowed. */
+bool snap_scan_value(struct cursor *c, struct slice *out);
+/* A string, or an object with the bytes in "name_hex": its bytes are appended. */
+bool snap_scan_name(struct cursor *c, struct buf *out);
+
 /* ---- members-base.c ---- */
 
 /* Let the list of @m, which is complete, build on that of @parent or on what that one builds on,
@@ -162,7 +173,11 @@ struct snap_packer; /* one per thread; owned */
 struct snap_packer *snap_packer_new(void);
 void snap_packer_freep(struct snap_packer **packer);
 
-/* Append @raw (at most PIECE_RAW_MAX) to @out as one piece. VS_ENOMEM. */
+/*
+ * Append @raw (at most PIECE_RAW_MAX) to @out as one piece. It is unpacked again at once and compared,
+ * so that nothing is ever written that does not unpack to what it was. VS_ENOMEM; VS_EIO when it does
+ * not.
+ */
 must_check_ int snap_pack(struct snap_packer *packer, struct slice raw, struct buf *out,
 			  struct vs_err *err);
 
@@ -283,10 +298,12 @@ must_check_ int snap_selection_read(struct snap_selection *s, const struct snap_
 must_check_ int snap_save_manifest(int manifests_dirfd, const struct snap_manifest *m,
 				   struct vs_err *err);
 
-/* Give a finished archive and @m their names: from here on there is the snapshot. Sets the list's
- * digest. */
-must_check_ int snap_publish(struct snap_place *place, struct snap_manifest *m, const char *part,
-			     struct vs_err *err);
+/* The list as its file has it; sets its size and digest in @m. */
+must_check_ int snap_pack_members(struct snap_manifest *m, struct buf *packed, struct vs_err *err);
+
+/* Give a finished archive, the packed list and @m their names: from here on there is the snapshot. */
+must_check_ int snap_publish(struct snap_place *place, const struct snap_manifest *m,
+			     struct slice list, const char *part, struct vs_err *err);
 
 /* The manifest loses its name, and then all its files go. */
 must_check_ int snap_withdraw(int state_dirfd, const char *id, struct vs_err *err);

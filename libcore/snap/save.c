@@ -28,7 +28,7 @@ int snap_save_manifest(int manifests_dirfd, const struct snap_manifest *m, struc
 	return file_replace_at(manifests_dirfd, name, 0600, buf_slice(&text), err);
 }
 
-static int pack_members(struct snap_manifest *m, struct buf *packed, struct vs_err *err)
+int snap_pack_members(struct snap_manifest *m, struct buf *packed, struct vs_err *err)
 {
 	cleanup_(buf_fini) struct buf text = { 0 };
 	int r;
@@ -42,10 +42,9 @@ static int pack_members(struct snap_manifest *m, struct buf *packed, struct vs_e
 	return 0;
 }
 
-int snap_publish(struct snap_place *place, struct snap_manifest *m, const char *part,
-		 struct vs_err *err)
+int snap_publish(struct snap_place *place, const struct snap_manifest *m, struct slice list,
+		 const char *part, struct vs_err *err)
 {
-	cleanup_(buf_fini) struct buf packed = { 0 };
 	cleanup_(buf_fini) struct buf text = { 0 };
 	char pending[SNAP_FILE_MAX], manifest[SNAP_FILE_MAX], members[SNAP_FILE_MAX];
 	int r;
@@ -53,13 +52,10 @@ int snap_publish(struct snap_place *place, struct snap_manifest *m, const char *
 	snap_pending_name(m->id, pending);
 	snap_manifest_name(m->id, manifest);
 	snap_members_name(m->id, members);
-	r = pack_members(m, &packed, err);
-	if (r < 0)
-		return r;
 	snap_format_manifest(m, &text);
 	r = file_replace_at(place->manifests, pending, 0600, buf_slice(&text), err);
 	if (r == 0)
-		r = file_replace_at(place->manifests, members, 0600, buf_slice(&packed), err);
+		r = file_replace_at(place->manifests, members, 0600, list, err);
 	if (r == 0)
 		r = file_rename_at(place->snapshots, part, place->snapshots, m->archives[0].file,
 				   false, err);

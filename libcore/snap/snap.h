@@ -25,7 +25,8 @@
  * list, and the list that of each file; the manifest carries those of the archives. So every byte
  * is covered.
  *
- * Everything is written under a temporary name, synced, read back, and renamed; the manifest comes
+ * Everything is written under a temporary name, synced, compared, and renamed: each piece of an archive
+ * is unpacked again before it is written, and the file is read back for its digest. The manifest comes
  * last. Killed at any instant, there is the snapshot or there is not; what a kill left over is
  * removed by the next snap_create(), snap_delete() or snap_sweep().
  *
@@ -286,8 +287,8 @@ struct snap_access {
 	struct vs_progress *progress; /* items are files; may be NULL */
 	bool is_scratch;              /* what is extracted need not outlive a power cut */
 	/*
-	 * An archive with the right digest counts as readable: it was read back when it was made,
-	 * and whatever is taken out of it is compared with the list again.
+	 * An archive with the right digest counts as readable: each piece of it was unpacked again
+	 * when it was made, and whatever is taken out of it is compared with the list again.
 	 */
 	bool trusts_digest;
 };
