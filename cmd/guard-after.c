@@ -7,6 +7,8 @@
 
 #include "guard.h"
 
+#include "file/file.h"
+
 /* The first cause is the one that is named; everything that speaks against it is in the text. */
 static void against(struct guarding *g, const char *cause, const char *fmt, ...) printf_(3, 4);
 
@@ -58,6 +60,29 @@ static void judge_end(struct guarding *g)
 
 /* ---- what it left ---- */
 
+static int stop_at_first(void *ctx, const char *name, enum file_type type, struct vs_err *err)
+{
+	(void)ctx;
+	(void)name;
+	(void)type;
+	(void)err;
+	return 1;
+}
+
+/* An empty directory is a new chromem store to whoever opens it, and tells nothing of what it was. */
+static int other_kind(const struct guarding *g, const struct store *store, struct vs_err *err)
+{
+	int r = file_list(store->dirfd, stop_at_first, NULL, err);
+
+	if (r < 0)
+		return r;
+	if (r == 0)
+		return vs_fail(err, VS_EFORMAT, "its directory is empty, and it was a %s store",
+			       store_kind_name(g->kind));
+	return vs_fail(err, VS_EFORMAT, "it is a %s store now, and was a %s store",
+		       store_kind_name(store->kind), store_kind_name(g->kind));
+}
+
 static int look(struct guarding *g, struct vs_err *err)
 {
 	cleanup_(store_closep) struct store *store = NULL;
@@ -66,8 +91,7 @@ static int look(struct guarding *g, struct vs_err *err)
 			   g->kind == STORE_CHROMEM ? STORE_ASSUME_CHROMEM : 0, err);
 
 	if (r == 0 && store->kind != g->kind)
-		return vs_fail(err, VS_EFORMAT, "it is a %s store now, and was a %s store",
-			       store_kind_name(store->kind), store_kind_name(g->kind));
+		return other_kind(g, store, err);
 	if (r == 0)
 		r = audit_tree_digest(g->tree, store->dirfd, app_jobs(g->app), &digest, err);
 	if (r == 0) {
@@ -135,11 +159,13 @@ static void run_check(struct guarding *g)
 void guard_look_after(struct guarding *g)
 {
 	struct vs_err err = { 0 };
+	int r;
 
 	judge_end(g);
-	if (look(g, &err) == VS_ENOENT)
+	r = look(g, &err);
+	if (r == VS_ENOENT)
 		against(g, "store-lost", "the store's directory is gone");
-	else if (err.status < 0)
+	else if (r < 0)
 		against(g, "store-lost", "the store cannot be read any more: %s", err.text);
 	else if (!g->is_unchanged)
 		compare(g);

@@ -259,6 +259,16 @@ void snapshot_next(struct snapshot_cmd *c, const char *text, const char *id)
 	emit_line(&c->app->emit, "next: %s", buf_cstr(&command));
 }
 
+/* The command that came after is the first word behind the mark. */
+static const char *safety_word(const struct snap_manifest *m)
+{
+	const char *command = m->reason + strlen(SNAP_REASON_BEFORE);
+
+	if (strncmp(command, "rollback", strlen("rollback")) == 0)
+		return "before a rollback";
+	return strcmp(command, "optimize") == 0 ? "before optimize" : "before a change";
+}
+
 const char *snapshot_state_word(const struct snap_entry *e)
 {
 	if (!e->m)
@@ -270,7 +280,7 @@ const char *snapshot_state_word(const struct snap_entry *e)
 	if (e->m->drill.time_ns != 0 && !e->m->drill.is_good)
 		return "failed its drill";
 	if (snap_is_safety(e->m))
-		return "before a rollback";
+		return safety_word(e->m);
 	if (!snap_is_good(e->m))
 		return "of a corrupt store";
 	return e->m->health.verdict ? "good" : "not checked";

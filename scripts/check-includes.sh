@@ -62,7 +62,7 @@ BEGIN {
 	layer("lookup", formats " store")
 	layer("search", formats " store")
 	layer("snap", formats " store journal audit")
-	layer("guard", formats " store check")
+	layer("guard", formats " store check search")
 	layer("repair", formats " store journal audit check lookup snap")
 	layer("selftest", formats " store check snap")
 

@@ -75,6 +75,42 @@ struct guard_document *guard_collection_document(struct guard_collection *c, str
 	return d;
 }
 
+static int by_id(const void *a, const void *b)
+{
+	const struct guard_document *x = a, *y = b;
+
+	return x->id < y->id ? -1 : x->id > y->id;
+}
+
+void guard_collection_sort(struct guard_collection *c)
+{
+	if (c->count > 1)
+		qsort(c->documents, c->count, sizeof(*c->documents), by_id);
+}
+
+size_t guard_collection_find(struct guard_collection *c, struct slice id,
+			     struct guard_document **first)
+{
+	size_t low = 0, high = c->count, count = 0;
+	struct digest digest;
+	uint64_t wanted;
+
+	digest_of(id, &digest);
+	memcpy(&wanted, digest.bytes, sizeof(wanted));
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (c->documents[middle].id < wanted)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	while (low + count < c->count && c->documents[low + count].id == wanted)
+		count++;
+	*first = count > 0 ? &c->documents[low] : NULL;
+	return count;
+}
+
 void guard_document_value(struct guard_collection *c, struct guard_document *d, struct slice key,
 			  enum guard_kind kind)
 {
@@ -160,23 +196,13 @@ static void ignore_gap(void *ctx, const struct check_gap *g)
 	(void)g;
 }
 
-static int by_id(const void *a, const void *b)
-{
-	const struct guard_document *x = a, *y = b;
-
-	return x->id < y->id ? -1 : x->id > y->id;
-}
-
 static void put_in_order(struct guard_census *c)
 {
 	if (c->error_count > 1)
 		qsort(c->errors, c->error_count, sizeof(*c->errors), by_number);
 	for (size_t i = 0; i < c->count; i++) {
-		struct guard_collection *one = &c->collections[i];
-
-		if (one->count > 1)
-			qsort(one->documents, one->count, sizeof(*one->documents), by_id);
-		c->documents += one->count;
+		guard_collection_sort(&c->collections[i]);
+		c->documents += c->collections[i].count;
 	}
 }
 

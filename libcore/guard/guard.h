@@ -123,6 +123,14 @@ must_check_ int guard_census_take(struct guard_census **out, const struct store 
 struct guard_collection *guard_census_collection(struct guard_census *census, const char *id,
 						 struct slice name);
 struct guard_document *guard_collection_document(struct guard_collection *c, struct slice id);
+
+/*
+ * The documents of that id, by which they are put in order for this: how many follow *@first. Those
+ * that were handed out before may stand elsewhere then.
+ */
+void guard_collection_sort(struct guard_collection *c);
+size_t guard_collection_find(struct guard_collection *c, struct slice id,
+			     struct guard_document **first);
 void guard_document_value(struct guard_collection *c, struct guard_document *d, struct slice key,
 			  enum guard_kind kind);
 enum guard_vector guard_vector_state(const float *values, size_t count);

@@ -55,6 +55,7 @@ int alike_fail(struct alike *a, const struct store *store, struct vs_err *err);
 struct vector_row {
 	struct slice id; /* into vectors.ids or the pickle */
 	bool has_vector;
+	bool is_not_finite; /* there is a vector, which nothing can be compared with */
 	bool is_from_queue;
 	/* The server does not see it: the index lost it, and rows that were taken in have it. */
 	bool is_unserved;

@@ -109,3 +109,28 @@ void search_result_fini(struct search_result *r);
  */
 must_check_ int search_store(const struct store *store, const struct search_request *req,
 			     struct search_result *out, struct vs_err *err);
+
+/* ---- all vectors of a Chroma collection (vectors.c) ---- */
+
+struct chroma_db;
+struct chroma_catalog;
+struct chroma_collection;
+
+/* Borrowed for the call. */
+struct search_vector {
+	struct slice id;
+	const float *values; /* of length 1 where the space is cosine; NULL: they are not finite */
+	uint32_t dimension;
+	bool is_not_finite;
+};
+
+/*
+ * Each vector that the server would have of @c: that of the index as far as it can be read, and what
+ * the queue makes of it. What is damaged is left out, and so are ids that have none; an id need not
+ * have a record.
+ */
+must_check_ int search_vectors_each(struct chroma_db *db, int dirfd,
+				    const struct chroma_catalog *catalog,
+				    const struct chroma_collection *c,
+				    void (*fn)(void *ctx, const struct search_vector *vector),
+				    void *ctx, struct vs_err *err);

@@ -147,7 +147,8 @@ static int load_pickle(struct vectors *v, int dirfd, struct vs_err *err)
 	struct pickle_fault fault;
 	struct pickle_meta meta;
 	struct file_info info;
-	int r = file_stat_at(dirfd, PICKLE, FILE_NO_FOLLOW, &info, err);
+	struct vs_err none = { 0 };
+	int r = file_stat_at(dirfd, PICKLE, FILE_NO_FOLLOW, &info, &none);
 
 	/* The files of an index that was never saved are there and mean nothing. */
 	if (r == VS_ENOENT && !v->has_position)
@@ -270,6 +271,7 @@ static void give_element(struct vectors *v, struct vector_row *row, const struct
 	row->element = found->element;
 	row->dimension = v->index.dim;
 	row->has_vector = is_finite(hnsw_vector(&v->index, row->element), v->index.dim);
+	row->is_not_finite = !row->has_vector;
 	if (!row->has_vector)
 		search_gap_add(v->gap, "the vector of %.100s has a value that is not finite",
 			       (const char *)row->id.ptr);
@@ -355,7 +357,8 @@ static void take_queue_vector(struct vectors *v, struct vector_row *row,
 	const char *fault =
 		chroma_vector_decode(chroma_bytes(from, 4), chroma_bytes(from, 5), &vector);
 
-	if (!fault && !is_finite(vector.values, vector.dimension))
+	row->is_not_finite = !fault && !is_finite(vector.values, vector.dimension);
+	if (row->is_not_finite)
 		fault = "has a value that is not finite";
 	free(row->values);
 	row->values = NULL;
@@ -397,6 +400,7 @@ static int on_queue_row(void *ctx, const struct chroma_row *from, struct vs_err 
 		return 0;
 	if (operation == OPERATION_DELETE) {
 		row->has_vector = false;
+		row->is_not_finite = false;
 		row->is_deleted = true;
 	}
 	if (chroma_type(from, 4) == CHROMA_BLOB &&
@@ -462,4 +466,30 @@ const float *vectors_values(const struct vectors *v, size_t row, uint32_t *dimen
 	*dimension = v->row[row].dimension;
 	return v->row[row].is_from_queue ? v->row[row].values
 					 : hnsw_vector(&v->index, v->row[row].element);
+}
+
+/* ---- for other rooms ---- */
+
+int search_vectors_each(struct chroma_db *db, int dirfd, const struct chroma_catalog *catalog,
+			const struct chroma_collection *c,
+			void (*fn)(void *ctx, const struct search_vector *vector), void *ctx,
+			struct vs_err *err)
+{
+	cleanup_(vectors_fini) struct vectors v = { 0 };
+	struct search_gap gap = { 0 };
+	int r;
+
+	r = vectors_load(&v, db, dirfd, catalog, c, &gap, err);
+	for (size_t i = 0; r == 0 && i < v.count; i++) {
+		const struct vector_row *row = &v.row[i];
+		struct search_vector out = { .id = row->id,
+					     .dimension = row->dimension,
+					     .is_not_finite = row->is_not_finite };
+
+		if (row->has_vector)
+			out.values = vectors_values(&v, i, &out.dimension);
+		if (out.values || out.is_not_finite)
+			fn(ctx, &out);
+	}
+	return r;
 }

@@ -55,7 +55,8 @@ once_is_enough() {
 }
 
 a_snapshot_is_made() {
-    fresh base && runs 0 optimize --yes "$store" && err_has "snapshot_" && json snapshot 0 snapshot list "$store" && runs 0 snapshot show "$store" "$(jq -r '.snapshots[].snapshot' "$scratch/out")" && out_has "before optimize" &&
+    fresh base && runs 0 optimize --yes "$store" && err_has "snapshot_" && json snapshot 0 snapshot list "$store" && jq_is '[.snapshots[].state] == ["before optimize"]' &&
+        runs 0 snapshot show "$store" "$(jq -r '.snapshots[].snapshot' "$scratch/out")" && out_has "before optimize" &&
         fresh base && runs 0 optimize --yes --no-snapshot "$store" && runs 0 snapshot list "$store" && out_lacks "snapshot_"
 }
 
