@@ -432,6 +432,92 @@ a_log_of_the_run() {
         grep -q 'ERROR failed: rolled back' "$state"/logs/guard_*.log
 }
 
+# ---- the page ----
+
+# Every example of vsctl-guard(1), as it stands there but for the path of the store. The programs that it names are made
+# for it: each leaves a word behind, and migrate.py and embed-again.py change the store.
+examples_of_the_page() {
+    local line lines name
+    mkdir -p "$scratch/page/bin" && cd "$scratch/page" && ln -sf "$vsctl" bin/vsctl || return
+    for name in smoke-test model-answers bin/systemctl; do
+        printf '#!/bin/sh\nset -e\n: >%q\n' "$scratch/page/ran.${name#bin/}" >"$name" && chmod +x "$name" || return
+    done
+    printf '#!/bin/sh\nset -e\n: >ran.migrate.py\n%s\n' "$(migrate gain alpha 3)" >migrate.py && chmod +x migrate.py || return
+    printf '#!/bin/sh\nset -e\n: >ran.embed-again.py\n%s\n' "$(migrate halve alpha 1000)" >embed-again.py && chmod +x embed-again.py || return
+    mapfile -t lines < <(sed -n '/^\.Sh EXAMPLES/,/^\.Sh SEE/s/^\.Dl //p' "$source/man/vsctl-guard.1" | sed 's/\\-/-/g')
+    [ ${#lines[@]} -ge 4 ] || return
+    for line in "${lines[@]}"; do
+        fresh && rm -f ran.* || return
+        PATH=$scratch/page/bin:$PATH sh -c "${line//\/var\/lib\/app\/store/$store}" >"$scratch/out" 2>"$scratch/err" </dev/null ||
+            { echo "$line" && cat "$scratch/out" "$scratch/err" && return 1; }
+        case $line in
+        *--quiet*) out_is '' ;;
+        *) grep -q '^kept: ' "$scratch/out" ;;
+        esac || { echo "$line" && cat "$scratch/out" && return 1; }
+        for name in migrate.py embed-again.py smoke-test model-answers systemctl; do
+            [[ $line != *"$name"* || $name = model-answers ]] || [ -e "ran.$name" ] ||
+                { echo "$line: $name was not run" && return 1; }
+        done
+        ! as_before >/dev/null || { echo "$line: nothing was changed" && return 1; }
+    done
+}
+
+# ---- Chroma ----
+
+# A Chroma store of three collections, of which "docs" has vectors of 12 elements in index and queue.
+fresh_chroma() {
+    rm -rf "$store" "$store".guard-* "$state" "$scratch/kept-chroma" &&
+        tar -C "$scratch" -xJf "$source/tests/data/chroma/stores.tar.xz" base && rm "$scratch/base/expected.json" &&
+        mv "$scratch/base" "$store" && cp -a "$store" "$scratch/kept-chroma"
+}
+
+chroma_as_before() {
+    same "$(digest "$scratch/kept-chroma")" "$(digest "$store")"
+}
+
+# write_vector OPERATION VECTOR: a row of the queue, as a client writes it, for the first record of "docs".
+write_vector() {
+    printf '%s' "INSERT INTO embeddings_queue (operation, topic, id, vector, encoding) SELECT $1,
+        'persistent://default/default/' || c.id, e.embedding_id, $2, 'FLOAT32' FROM embeddings e
+        JOIN segments s ON s.id = e.segment_id JOIN collections c ON c.id = s.collection
+        WHERE c.name = 'docs' AND s.scope = 'METADATA' ORDER BY e.id LIMIT 1"
+}
+
+chroma_vectors() {
+    local vector
+    for vector in 'zeroblob(48)' "zeroblob(44) || x'0000c07f'" 'zeroblob(40)'; do
+        fresh_chroma || return
+        guard 10 -- sh -c 'sqlite3 "$VSCTL_STORE/chroma.sqlite3" "$1"' sh "$(write_vector 1 "CAST($vector AS BLOB)")" &&
+            jq_is '([.cause] | inside(["errors", "vectors", "dimension"])) and ([.collections[] | select(.name == "docs") |
+                .unusable_embeddings, .other_dimension] | add) >= 1' && chroma_as_before && continue
+        echo "$vector"
+        return 1
+    done
+}
+
+# A vector of the index is set to zeros, which SQLite knows nothing of.
+chroma_vector_in_the_index() {
+    fresh_chroma && guard 10 -- "$python" "$source/tests/cli/zero-element.py" &&
+        jq_is '[.collections[].unusable_embeddings] | add == 1' && chroma_as_before
+}
+
+# Other vectors of the same kind are what embedding again is for.
+chroma_vectors_again() {
+    fresh_chroma && guard 0 -- sh -c 'sqlite3 "$VSCTL_STORE/chroma.sqlite3" "$1"' sh \
+        "$(write_vector 1 "(SELECT vector FROM embeddings_queue q WHERE length(q.vector) = 48 ORDER BY seq_id DESC LIMIT 1)")" &&
+        jq_is '.outcome == "kept" and ([.collections[].unusable_embeddings] | add) == 0'
+}
+
+chroma_records() {
+    fresh_chroma && guard 11 -- sh -c 'sqlite3 "$VSCTL_STORE/chroma.sqlite3" "$1"' sh \
+        "DELETE FROM embeddings WHERE id IN (SELECT e.id FROM embeddings e LIMIT 4)" && chroma_as_before
+}
+
+emptied_chroma() {
+    fresh_chroma && guard 10 -- sh -c 'rm -rf "$VSCTL_STORE"/*' && chroma_as_before &&
+        jq_is '.cause == "store-lost" and (.message | contains("its directory is empty, and it was a chroma store"))'
+}
+
 check "5.0 percent are kept" five_percent_stay
 check "5.1 percent are rolled back" a_tenth_more_goes_back
 check "a small collection counts by itself" a_small_collection_counts
@@ -443,6 +529,11 @@ check "zeroed vectors" zeroed_vectors
 check "vectors that are no numbers" vectors_that_are_no_numbers
 check "another dimension" another_dimension
 check "metadata keys" metadata_keys
+check "vectors of a Chroma store" chroma_vectors
+check "a vector in the index of a Chroma store" chroma_vector_in_the_index
+check "other vectors for a Chroma store" chroma_vectors_again
+check "records of a Chroma store" chroma_records
+check "a Chroma store that was emptied" emptied_chroma
 check "a damaged store" a_damaged_store
 check "damage from before" damage_from_before
 check "a store made a mess of" a_store_made_a_mess_of
@@ -478,4 +569,5 @@ check "every writer asks first" every_writer_asks_first
 check "bad words" bad_words
 check "the report for people" report_for_people
 check "a log of the run" a_log_of_the_run
+check "examples of the page" examples_of_the_page
 finish_cli
