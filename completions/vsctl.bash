@@ -11,7 +11,7 @@ _vsctl_paths() {
     compopt -o filenames 2>/dev/null
 }
 
-# The collection directories of a store: names of 8 hex digits.
+# The collections of a store: directories named with 8 hex digits; of a Chroma store the names in its database.
 _vsctl_collections() {
     local path name store=${1/#\~\//$HOME/}
     for path in "$store"/*/; do
@@ -19,6 +19,11 @@ _vsctl_collections() {
         name=${name##*/}
         [[ $name =~ ^[0-9a-f]{8}$ && $name == "$2"* ]] && COMPREPLY+=("$name")
     done
+    [ -f "$store/chroma.sqlite3" ] || return 0
+    while IFS= read -r name; do
+        [[ $name == "$2"* ]] && COMPREPLY+=("$name")
+    done < <("${COMP_WORDS[0]/#\~\//$HOME/}" inspect --format json "$store" 2>/dev/null |
+        grep -oE '"name":"[A-Za-z0-9._-]+"' | cut -d '"' -f 4)
 }
 
 # The snapshots of a store, by their manifests in its state directory.

@@ -9,12 +9,15 @@ function __vsctl_paths
     test (count $found) -gt 0; and printf '%s\n' $found; or __fish_complete_path $argv[1]
 end
 
-# The collection directories of a store: names of 8 hex digits.
+# The collections of a store, asked of the program that is the second argument: directories named with 8 hex digits; of
+# a Chroma store the names in its database.
 function __vsctl_collections
     set -l store (string replace -r '^~/' "$HOME/" -- $argv[1])
     for path in $store/*/
         string match -r '^[0-9a-f]{8}$' -- (basename $path)
     end
+    test -f $store/chroma.sqlite3; or return
+    $argv[2] inspect --format json $store 2>/dev/null | string match -ra '"name":"[A-Za-z0-9._-]+"' | string split -f 4 '"'
 end
 
 # The snapshots of a store, by their manifests in its state directory.
@@ -153,7 +156,7 @@ function __vsctl_candidates
         case STORE FILE DIR PATH
             __vsctl_paths $current
         case COLLECTION
-            __vsctl_collections $given[1]
+            __vsctl_collections $given[1] $words[1]
         case SNAPSHOT
             __vsctl_snapshots $given[1]
         case COMMAND

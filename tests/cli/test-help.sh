@@ -45,6 +45,23 @@ example_runs() {
     done <"$scratch/examples"
 }
 
+# The same for the examples of a manual page, up to what the shell makes of them.
+page_examples_run() {
+    local line count=0
+    while IFS= read -r line; do
+        # What stands behind two dashes, and behind a pipe or an "and", is another program's.
+        line=$(sed -E 's/\\-/-/g; s/ (--|\||&&|>|2>) .*//; s/ [|&;].*//' <<<"$line")
+        (
+            set -f
+            eval "set -- ${line//$/\\$}"
+            shift
+            "$vsctl" --help "$@" >"$scratch/out" 2>"$scratch/err"
+        ) || { echo "$line" && cat "$scratch/err" && return 1; }
+        count=$((count + 1))
+    done < <(sed -n '/^\.Sh EXAMPLES/,/^\.Sh /{s/^\.Sh.*//;s/^\.Dl //;s/^\$ //;s/^[0-9* ]* root //;/^vsctl /p}' "$1")
+    [ $count -gt 0 ]
+}
+
 help_needs_no_operands() {
     runs 0 lookup --help && runs 0 lookup --of --help --json && jq_is '.command == "help"'
 }
@@ -116,4 +133,9 @@ check "version" version
 check "the list as JSON" list_as_json
 check "the list says the same in both forms" list_says_the_same
 check "options of a command are distinct" options_are_distinct
+for page in "$source"/man/vsctl-*.1; do
+    grep -q '^\.Sh EXAMPLES' "$page" || continue
+    name=${page##*/}
+    check "options in examples of ${name%.1}(1) exist" page_examples_run "$page"
+done
 finish_cli

@@ -23,6 +23,8 @@ fi
 mkdir -p "$scratch/made-up"
 cat >"$scratch/made-up/vsctl" <<'MADE_UP'
 #!/bin/sh
+[ "$*" != "inspect --format json ../chroma/base" ] ||
+    { echo '{"store":{"kind":"chroma"},"collections":[{"id":"1","name":"docs"},{"id":"2","name":"a b"},{"id":"3","name":"notes"}]}' && exit 0; }
 [ "$*" = "help --list" ] || exit 16
 cat <<'LIST' | tr '|' '\t' | tr '/' '|'
 option||format||choice|text/json|how to print: the result
@@ -49,6 +51,8 @@ chmod +x "$scratch/made-up/vsctl"
 
 mkdir -p "$scratch/here/store/"{0123abcd,0123cdef,e9f85bf6,not-hex,.hidden} "$scratch/here/other"
 touch "$scratch/here/file" "$scratch/here/store/0123ffff"
+# Of three collections: docs, notes, fresh.
+mkdir "$scratch/chroma" && tar -C "$scratch/chroma" -xJf "$source/tests/data/chroma/stores.tar.xz" base
 # Beside the store, and out of sight of what completes directories.
 export VSCTL_STATE=$scratch/state
 mkdir -p "$VSCTL_STATE/manifests" && touch "$VSCTL_STATE/manifests/"{snapshot_1,before-upgrade}.json "$VSCTL_STATE/manifests/other.tmp"
@@ -117,6 +121,8 @@ make_questions() {
             ;;
         "STORE [COLLECTION"*)
             expect "collections of $words" "vsctl $words store 0123" < <(printf '0123abcd\n0123cdef\n')
+            expect "collections of $words in a Chroma store" "vsctl $words ../chroma/base do" <<<docs
+            expect "the other collections of $words in a Chroma store" "vsctl $words ../chroma/base n" <<<notes
             ;;
         esac
     done < <(awk -F '\t' '$1 == "command" { print $2 "," $3 }' "$scratch/list")
