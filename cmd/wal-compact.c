@@ -65,12 +65,18 @@ static void note(void *ctx, const char *text)
 	app_note(ctx, "%s", text);
 }
 
-static int open_state(struct compact *c, struct vs_err *err)
+/*
+ * Lock the state directory and end what a run that was cut off has left. 1: there is none, and none
+ * is needed.
+ */
+static int open_state(struct compact *c, bool make, struct vs_err *err)
 {
 	int r;
 
 	r = file_open_dir(AT_FDCWD, c->state, FILE_FOLLOW, &c->state_dirfd, err);
 	if (r == VS_ENOENT && err->sysno != ENOTDIR) {
+		if (!make)
+			return 1;
 		r = file_mkdir_at(AT_FDCWD, c->state, 0700, err);
 		if (r == 0)
 			r = file_open_dir(AT_FDCWD, c->state, FILE_FOLLOW, &c->state_dirfd, err);
@@ -81,6 +87,31 @@ static int open_state(struct compact *c, struct vs_err *err)
 	if (r == 0)
 		r = journal_recover(c->state_dirfd, c->w.dirfd, note, c->app, err);
 	return VS_MIN(r, 0);
+}
+
+static bool is_wanted(const struct compact *c)
+{
+	return c->opts->undo || c->w.counts[WAL_SYNCED] > 0;
+}
+
+/*
+ * What is in the log, and, to change it, with nobody else at it. Looked at again under the lock: what
+ * somebody else has done since, or an earlier run that was only ended now, is no surprise later.
+ */
+static int look(struct compact *c, const char *path, struct vs_err *err)
+{
+	int r;
+
+	r = wal_load(&c->w, path, err);
+	if (r == 0)
+		r = state_path_for(c->w.path, c->opts->state, &c->state, err);
+	if (r < 0 || c->opts->dry_run || c->w.only)
+		return r;
+	r = open_state(c, is_wanted(c), err);
+	if (r != 0)
+		return VS_MIN(r, 0);
+	wal_fini(&c->w);
+	return wal_load(&c->w, path, err);
 }
 
 /* Is the file still what it was when it was found to be synced? */
@@ -176,7 +207,7 @@ static int change(struct compact *c)
 	struct vs_err err = { 0 }, late = { 0 };
 	int r, status;
 
-	if (open_state(c, &err) < 0 || record(c, AUDIT_STARTED, 0, NULL, &err) < 0)
+	if (record(c, AUDIT_STARTED, 0, NULL, &err) < 0)
 		return app_error(c->app, &err);
 	r = c->opts->undo ? journal_undo(c->state_dirfd, c->w.dirfd, NULL, &err) : apply(c, &err);
 	if (r < 0) {
@@ -202,13 +233,12 @@ static int run(struct app *app, const void *opts_, char *const *operands)
 	uint64_t synced;
 	int status;
 
-	if (wal_load(&c.w, operands[0], &err) < 0 ||
-	    state_path_for(c.w.path, opts->state, &c.state, &err) < 0)
+	if (look(&c, operands[0], &err) < 0)
 		return app_error(app, &err);
 	if (c.w.only)
 		return app_usage(app, "compact takes the whole log, not one entry");
 	synced = c.w.counts[WAL_SYNCED];
-	if (!opts->dry_run && (synced > 0 || opts->undo)) {
+	if (!opts->dry_run && is_wanted(&c)) {
 		status = change(&c);
 		if (status != 0)
 			return status;

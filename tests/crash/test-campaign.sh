@@ -76,8 +76,19 @@ with_change() {
     "$vsctl" quarantine add --yes "$scratch/store" 748200f7 >/dev/null 2>&1
 }
 
+# contextd's write-ahead log in the place of the store: two entries that are pending, one that can go.
+with_log() {
+    rm -rf "$scratch/store" && cp -r "$source/tests/data/contextd-wal" "$scratch/store" && rm "$scratch/store/README.md" &&
+        chmod -R u+w "$scratch/store"
+}
+
+with_log_compacted() {
+    with_log && "$vsctl" wal compact "$scratch/store" >/dev/null 2>&1
+}
+
 declare -A prepare=([recover]=plain [repair]=plain [add]=plain [release]=with_item [purge]=with_item [backup]=plain [undo]=with_change [rollback]=with_snapshot [restore]=with_snapshot
-    [chroma-rollback]=with_chroma [chroma-partial]=with_chroma [chroma-undo]=with_chroma_gone_back)
+    [chroma-rollback]=with_chroma [chroma-partial]=with_chroma [chroma-undo]=with_chroma_gone_back
+    [wal-compact]=with_log [wal-undo]=with_log_compacted)
 declare -A command=(
     [recover]='recover-metadata --yes --force STORE'
     [repair]='repair --yes --force STORE'
@@ -91,6 +102,8 @@ declare -A command=(
     [chroma-rollback]='rollback --yes --force STORE one'
     [chroma-partial]='rollback --yes --force --partial --collections docs STORE one'
     [chroma-undo]='undo --yes --force STORE'
+    [wal-compact]='wal compact STORE'
+    [wal-undo]='wal compact --undo STORE'
 )
 
 # The scene of an operation, made once and copied for each fault.
@@ -153,6 +166,7 @@ survives() {
     # What changes no store itself; everything else is ended, forward or back, by whoever comes next.
     case $name in
     chroma*) "$vsctl" snapshot create "$scratch/store" ;;
+    wal*) "$vsctl" wal compact "$scratch/store" ;;
     *) "$vsctl" metadata backup "$scratch/store" ;;
     esac >"$scratch/next" 2>&1 </dev/null
     case $? in
@@ -228,7 +242,7 @@ if ! strace -qq -o /dev/null -e inject=fsync:error=EIO:when=1 true 2>/dev/null; 
     exit 0
 fi
 [ "$seconds" -eq 0 ] || budget=$((seconds / ${#command[@]} + 1))
-for name in recover repair add release purge backup undo rollback restore chroma-rollback chroma-partial chroma-undo; do
+for name in recover repair add release purge backup undo rollback restore chroma-rollback chroma-partial chroma-undo wal-compact wal-undo; do
     check "old or new after every fault: $name" campaign "$name"
 done
 echo "# $(cat "$scratch"/points.* | awk '{ n += $1 } END { print n }') fault points of $(awk '{ n += $2 } END { print n }' "$scratch/totals") ($(paste -sd, "$scratch/totals"))"
