@@ -89,13 +89,16 @@ static int on_lines(void *ctx, const struct chroma_row *row, struct vs_err *err)
 	return 0;
 }
 
-static int check_fts(struct chroma_run *run, struct vs_err *err)
+int chroma_check_fts(struct chroma_run *run, struct vs_err *err)
 {
 	struct finding f = { .code = PROB_CHROMA_FTS_DAMAGED,
 			     .path = CHROMA_DATABASE "#embedding_fulltext_search" };
 	int64_t count = 0;
-	int r = chroma_db_check_fts(run->db, err);
+	int r;
 
+	if (run->req->level == CHECK_QUICK || run->has_bad_pages || run->is_fts_sound)
+		return 0;
+	r = chroma_db_check_fts(run->db, err);
 	/* Before 0.4.6 there was another table. One that is there and cannot be asked has lost what
 	 * it consists of. */
 	if (r == VS_ENOTSUP) {
@@ -135,8 +138,8 @@ int chroma_check_file(struct chroma_run *run, struct vs_err *err)
 	}
 	r = chroma_query(run->db, "PRAGMA integrity_check(100)", NULL, on_lines, run, err);
 	r = chroma_settle(run, r, "its pages", err);
-	/* Where pages are damaged, the index tells nothing new. */
-	return r == 0 && !run->is_damaged ? check_fts(run, err) : r;
+	run->has_bad_pages = run->is_damaged;
+	return r;
 }
 
 /* ---- tables and migrations ---- */

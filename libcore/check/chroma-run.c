@@ -101,13 +101,11 @@ static int check_asked(const struct chroma_run *run, struct vs_err *err)
 	return vs_fail(err, VS_ENOENT, "no collection %s in the store", run->req->only_collection);
 }
 
-static int look(struct chroma_run *run, const struct check_sink *sink, struct vs_err *err)
+/* Everything but the full-text index. */
+static int look_at_rest(struct chroma_run *run, const struct check_sink *sink, struct vs_err *err)
 {
-	int r = open_database(run, err);
+	int r = chroma_check_file(run, err);
 
-	if (r != 0)
-		return r;
-	r = chroma_check_file(run, err);
 	if (r == 0)
 		r = chroma_check_schema(run, err);
 	if (r == 0)
@@ -121,6 +119,44 @@ static int look(struct chroma_run *run, const struct check_sink *sink, struct vs
 	if (r == 0)
 		r = chroma_check_positions(run, err);
 	return r == 0 ? chroma_check_segments(run, sink, err) : r;
+}
+
+struct looking {
+	struct chroma_run *run;
+	const struct check_sink *sink;
+	struct vs_err *err;
+	int result;
+	bool is_fts_sound;
+};
+
+/* The full-text index first: whoever comes second does the rest. */
+static void look_at_part(void *ctx, unsigned worker, size_t index)
+{
+	struct looking *l = ctx;
+
+	(void)worker;
+	if (index == 0)
+		l->is_fts_sound = chroma_db_has_sound_fts(l->run->db);
+	else
+		l->result = look_at_rest(l->run, l->sink, l->err);
+}
+
+static int look(struct chroma_run *run, const struct check_sink *sink, struct vs_err *err)
+{
+	struct looking l = { .run = run, .sink = sink, .err = err };
+	cleanup_(pool_freep) struct pool *pool = NULL;
+	int r = open_database(run, err);
+
+	if (r != 0)
+		return r;
+	if (run->req->jobs < 2 || run->req->level == CHECK_QUICK) {
+		r = look_at_rest(run, sink, err);
+		return r == 0 ? chroma_check_fts(run, err) : r;
+	}
+	pool = pool_new(2);
+	pool_run(pool, 2, look_at_part, &l);
+	run->is_fts_sound = l.is_fts_sound;
+	return l.result == 0 ? chroma_check_fts(run, err) : l.result;
 }
 
 static void count_collections(struct chroma_run *run, struct check_summary *out)

@@ -36,6 +36,9 @@ struct chroma_run {
 	int64_t queue_max;
 	uint64_t queue_rows;
 	bool is_damaged; /* SQLite has said so of some part: reported once */
+	/* Pages that are damaged, so that the full-text index tells nothing new. */
+	bool has_bad_pages;
+	bool is_fts_sound; /* certain, by another thread */
 	uint64_t documents, bytes;
 };
 
@@ -54,6 +57,7 @@ must_check_ int chroma_settle(struct chroma_run *run, int r, const char *what, s
 
 /* The parts, in their order. */
 must_check_ int chroma_check_file(struct chroma_run *run, struct vs_err *err);
+must_check_ int chroma_check_fts(struct chroma_run *run, struct vs_err *err);
 must_check_ int chroma_check_schema(struct chroma_run *run, struct vs_err *err);
 must_check_ int chroma_check_catalog(struct chroma_run *run, struct vs_err *err);
 must_check_ int chroma_check_records(struct chroma_run *run, struct vs_err *err);

@@ -87,8 +87,15 @@ must_check_ int chroma_query_int(struct chroma_db *db, const char *sql, const ch
 				 int64_t *out, struct vs_err *err);
 
 /*
- * Ask FTS5 whether its inverted index says what its content table says. It answers only on a
- * database that may be written, so it is asked on a copy: in memory, or, of a large database or where
+ * Is it certain that the full-text index says what its content table says? False: it has to be asked
+ * for with chroma_db_check_fts(). Uses a connection of its own, so that another thread may use @db
+ * meanwhile.
+ */
+bool chroma_db_has_sound_fts(const struct chroma_db *db);
+
+/*
+ * Does the inverted index say what its content table says? Where they are not plainly the same FTS5 is
+ * asked, which answers only on a database that may be written, so on a copy: in memory, or, of a large database or where
  * there is one already, in the scratch directory. Returns 1 when it does not, or what is there cannot be read.
  */
 must_check_ int chroma_db_check_fts(struct chroma_db *db, struct vs_err *err);
@@ -269,6 +276,9 @@ must_check_ int chroma_sums_each(struct chroma_db *db, const char *segment, chro
 must_check_ int chroma_collection_sum(struct chroma_db *db, const struct chroma_catalog *catalog,
 				      const struct chroma_collection *c, uint64_t *records,
 				      struct digest *out, struct vs_err *err);
+
+/* Add a record to that digest; all of them, in byte order of the ids, make it. */
+void chroma_sum_add(struct digest_ctx *ctx, const struct chroma_sum *sum);
 
 /* A digest over what a collection is beside its records: its row and those of its segments, and the
  * metadata of both. */

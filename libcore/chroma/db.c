@@ -223,24 +223,28 @@ int chroma_db_settle(sqlite3 *handle, struct vs_err *err)
 	(void)sqlite3_db_config(handle, SQLITE_DBCONFIG_ENABLE_VIEW, 0, NULL);
 	(void)sqlite3_db_config(handle, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
 	code = sqlite3_set_authorizer(handle, no_authority, NULL);
+	/* Each page is asked for by several questions, and in the order of indexes: 64 MiB of them
+	 * are kept. */
 	if (code == SQLITE_OK)
-		code = sqlite3_exec(handle, "PRAGMA temp_store=MEMORY; PRAGMA cell_size_check=ON",
+		code = sqlite3_exec(handle,
+				    "PRAGMA temp_store=MEMORY; PRAGMA cell_size_check=ON; "
+				    "PRAGMA cache_size=-65536",
 				    NULL, NULL, NULL);
 	return code == SQLITE_OK ? 0 : chroma_fail_sqlite(handle, code, err);
 }
 
-static int open_in_place(struct chroma_db *db, struct vs_err *err)
+static int open_in_place(const struct chroma_db *db, sqlite3 **out, struct vs_err *err)
 {
 	cleanup_(buf_fini) struct buf uri = { 0 };
 	int code;
 
 	buf_printf(&uri, "file:/proc/self/fd/%d/%s?mode=ro&immutable=1", db->dirfd,
 		   CHROMA_DATABASE);
-	code = sqlite3_open_v2(buf_cstr(&uri), &db->handle,
+	code = sqlite3_open_v2(buf_cstr(&uri), out,
 			       SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX |
 				       SQLITE_OPEN_PRIVATECACHE,
 			       NULL);
-	return code == SQLITE_OK ? 0 : chroma_fail_sqlite(db->handle, code, err);
+	return code == SQLITE_OK ? 0 : chroma_fail_sqlite(*out, code, err);
 }
 
 static int open_copy(struct chroma_db *db, const char *scratch, struct vs_err *err)
@@ -271,7 +275,7 @@ int chroma_db_open(struct chroma_db **out, int dirfd, const char *scratch, struc
 	if (db->info.has_journal || db->info.has_wal)
 		r = open_copy(db, scratch, err);
 	else
-		r = open_in_place(db, err);
+		r = open_in_place(db, &db->handle, err);
 	if (r == 0)
 		r = chroma_db_settle(db->handle, err);
 	if (r < 0)
@@ -368,6 +372,24 @@ static int ask_on_disk(struct chroma_db *db, struct vs_err *err)
 	r = code == SQLITE_OK ? ask_fts(handle, err) : chroma_fail_sqlite(handle, code, err);
 	sqlite3_close(handle);
 	return r;
+}
+
+bool chroma_db_has_sound_fts(const struct chroma_db *db)
+{
+	struct vs_err ignored = { 0 };
+	sqlite3 *handle = NULL;
+	bool out;
+
+	/* A copy may be written while it is asked, and that the connection keeps to itself. */
+	if (db->copy.dir)
+		return false;
+	out = open_in_place(db, &handle, &ignored) == 0 &&
+	      chroma_db_settle(handle, &ignored) == 0 &&
+	      /* Its pages are read once. */
+	      sqlite3_exec(handle, "PRAGMA cache_size=-1024", NULL, NULL, NULL) == SQLITE_OK &&
+	      chroma_fulltext_is_proven(handle, &ignored) == 1;
+	sqlite3_close(handle);
+	return out;
 }
 
 int chroma_db_check_fts(struct chroma_db *db, struct vs_err *err)

@@ -199,13 +199,15 @@ int chroma_sums_each(struct chroma_db *db, const char *segment, chroma_sum_fn *f
 		"m.float_value, m.bool_value, CASE m.key WHEN 'chroma:document' THEN f.c0 IS "
 		"m.string_value END, e.created_at "
 		"FROM embeddings e LEFT JOIN embedding_metadata m ON m.id = e.id "
-		"LEFT JOIN embedding_fulltext_search_content f ON f.id = e.id "
+		"LEFT JOIN embedding_fulltext_search_content f "
+		"ON m.key = 'chroma:document' AND f.id = e.id "
 		"WHERE e.segment_id = ? ORDER BY e.embedding_id, m.key",
 		"SELECT e.embedding_id, e.seq_id, m.key, m.string_value, m.int_value, "
 		"m.float_value, NULL, CASE m.key WHEN 'chroma:document' THEN f.c0 IS "
 		"m.string_value END, e.created_at "
 		"FROM embeddings e LEFT JOIN embedding_metadata m ON m.id = e.id "
-		"LEFT JOIN embedding_fulltext_search_content f ON f.id = e.id "
+		"LEFT JOIN embedding_fulltext_search_content f "
+		"ON m.key = 'chroma:document' AND f.id = e.id "
 		"WHERE e.segment_id = ? ORDER BY e.embedding_id, m.key",
 	};
 	cleanup_(summing_fini) struct summing s = { .fn = fn, .fn_ctx = ctx };
@@ -227,14 +229,19 @@ struct whole {
 	uint64_t count;
 };
 
+void chroma_sum_add(struct digest_ctx *ctx, const struct chroma_sum *sum)
+{
+	add_slice(ctx, sum->id);
+	digest_ctx_add_u64(ctx, sum->has_seq ? (uint64_t)sum->seq_id : UINT64_MAX);
+	digest_ctx_add(ctx, sum->digest.bytes, DIGEST_LEN);
+}
+
 static int add_sum(void *ctx, const struct chroma_sum *sum, struct vs_err *err)
 {
 	struct whole *w = ctx;
 
 	(void)err;
-	add_slice(w->ctx, sum->id);
-	digest_ctx_add_u64(w->ctx, sum->has_seq ? (uint64_t)sum->seq_id : UINT64_MAX);
-	digest_ctx_add(w->ctx, sum->digest.bytes, DIGEST_LEN);
+	chroma_sum_add(w->ctx, sum);
 	w->count++;
 	return 0;
 }

@@ -202,7 +202,6 @@ static void merge(const struct sum_list *then, const struct sum_list *now, struc
 {
 	size_t i = 0, k = 0;
 
-	out->is_shifted_evenly = true;
 	while (i < then->count || k < now->count) {
 		int order = i == then->count  ? 1
 			    : k == now->count ? -1
@@ -217,6 +216,28 @@ static void merge(const struct sum_list *then, const struct sum_list *now, struc
 	}
 }
 
+/* Are these all records that the snapshot has of the collection, by the digest in its manifest? */
+static bool is_as_recorded(const struct rollback_request *req, const char *id,
+			   const struct sum_list *now)
+{
+	cleanup_(digest_ctx_freep) struct digest_ctx *ctx = digest_ctx_new();
+	struct digest rows;
+
+	if (req->batch_count > 0 || req->at_ns != 0)
+		return false;
+	for (size_t i = 0; i < now->count; i++)
+		chroma_sum_add(ctx, &now->sums[i]);
+	digest_ctx_final(ctx, &rows);
+	for (size_t i = 0; i < req->m->collection_count; i++) {
+		const struct snap_collection *c = &req->m->collections[i];
+
+		if (strcmp(c->directory, id) == 0)
+			return c->has_rows && c->documents == now->count &&
+			       memcmp(&c->rows, &rows, sizeof(rows)) == 0;
+	}
+	return false;
+}
+
 int chroma_rows_compare(const struct rollback_request *req, const struct chroma_side *then,
 			const struct chroma_side *now, const char *id, struct row_changes *out,
 			struct vs_err *err)
@@ -226,21 +247,26 @@ int chroma_rows_compare(const struct rollback_request *req, const struct chroma_
 	cleanup_(sum_list_fini) struct sum_list old = { 0 };
 	cleanup_(sum_list_fini) struct sum_list new = { 0 };
 	struct digest a = { { 0 } }, b = { { 0 } };
+	bool is_recorded;
 	int r;
 
-	*out = (struct row_changes){ 0 };
-	r = load(&old, then, was, err);
+	*out = (struct row_changes){ .is_shifted_evenly = true };
+	r = load(&new, now, is, err);
+	is_recorded = r == 0 && was && is && is_as_recorded(req, id, &new);
+	if (r == 0 && !is_recorded)
+		r = load(&old, then, was, err);
 	if (r == 0)
 		r = filter(req, id, &old, NULL, err);
-	if (r == 0)
-		r = load(&new, now, is, err);
 	if (r == 0 && was)
 		r = chroma_settings_sum(then->db, id, &a, err);
 	if (r == 0 && is)
 		r = chroma_settings_sum(now->db, id, &b, err);
 	if (r < 0)
 		return r;
-	merge(&old, &new, out);
+	if (is_recorded)
+		out->kept = new.count;
+	else
+		merge(&old, &new, out);
 	out->has_other_settings = !was != !is || memcmp(&a, &b, sizeof(a)) != 0;
 	return 0;
 }
