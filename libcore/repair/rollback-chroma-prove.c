@@ -82,7 +82,7 @@ int rollback_edit_chroma(const struct rollback_request *req, const struct action
 struct chroma_proof {
 	const struct rollback_request *req;
 	struct chroma_side then, now;
-	char wrong[300]; /* the first file that is */
+	char wrong[300];        /* the first file that is */
 	bool has_same_database; /* byte for byte */
 };
 
