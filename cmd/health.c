@@ -103,26 +103,11 @@ static void note_gap(void *ctx, const struct check_gap *gap)
 			 gap->why);
 }
 
-static void pass_collection(void *ctx, const struct check_collection *c)
-{
-	(void)ctx;
-	(void)c;
-}
-
-static void pass_finding(void *ctx, const struct finding *f)
-{
-	(void)ctx;
-	(void)f;
-}
-
 static void check_readable(struct health *h, struct outcome *o)
 {
 	struct check_request req = { .level = CHECK_QUICK, .jobs = app_jobs(h->app) };
 	struct unreadable gaps = { 0 };
-	struct check_sink sink = { .ctx = &gaps,
-				   .collection = pass_collection,
-				   .finding = pass_finding,
-				   .gap = note_gap };
+	const struct check_sink sink = { .ctx = &gaps, .gap = note_gap };
 	struct check_summary sum = { 0 };
 	struct vs_err err = { 0 };
 

@@ -45,23 +45,9 @@ static void add_finding(void *ctx, const struct finding *f)
 		add_target(ctx, f->collection);
 }
 
-static void skip_collection(void *ctx, const struct check_collection *c)
-{
-	(void)ctx;
-	(void)c;
-}
-
-static void skip_gap(void *ctx, const struct check_gap *g)
-{
-	(void)ctx;
-	(void)g;
-}
-
 static int find_targets(struct change *c, struct targets *t, struct vs_err *err)
 {
-	struct check_sink sink = {
-		.ctx = t, .collection = skip_collection, .finding = add_finding, .gap = skip_gap
-	};
+	const struct check_sink sink = { .ctx = t, .finding = add_finding };
 	struct check_request req = c->check;
 	struct check_summary sum = { 0 };
 

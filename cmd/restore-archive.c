@@ -151,7 +151,7 @@ static int verify_part(struct unpacking *u, struct vs_err *err)
 	buf_printf(&path, "%s/%s", u->place.parent, u->place.part);
 	r = store_open(&store, buf_cstr(&path), STORE_ASSUME_CHROMEM, err);
 	if (r == 0)
-		r = check_store(store, &req, &snapshot_no_sink, &u->sum, err);
+		r = check_store(store, &req, NULL, &u->sum, err);
 	if (r < 0)
 		return r;
 	if (u->sum.loadable == LOADABLE_NO)

@@ -9,14 +9,12 @@
  * before.
  */
 
+#include "place.h"
 #include "progress.h"
 #include "restore-archive.h"
 #include "rollback.h"
 #include "shown.h"
 #include "snapshot.h"
-
-#include <fcntl.h>
-#include <libgen.h>
 
 struct restore_opts {
 	struct rollback_opts rollback;
@@ -26,17 +24,13 @@ struct restore_opts {
 
 struct restoring {
 	struct snapshot_cmd c;
-	struct snapshot_opts place;
+	struct snapshot_opts common;
 	const struct restore_opts *opts;
 	const char *to;
-	char *parent; /* directory that holds it; owned */
-	char *name;   /* in the parent; owned */
-	char *part;   /* what it is called until it is whole; owned */
-	int parent_dirfd;
+	struct place target;
 	struct snap_manifest *m; /* owned */
 	struct rollback_words words;
 	struct snap_health health;
-	uint32_t mode; /* of the new directory: as it was where it is there already */
 	uint64_t files, documents, bytes;
 	bool is_begun; /* the part may be there */
 };
@@ -45,68 +39,14 @@ static void restoring_fini(struct restoring *rs)
 {
 	struct vs_err err = { 0 };
 
-	if (rs->is_begun && snap_remove_tree(rs->parent_dirfd, rs->part, &err) < 0)
-		app_note(rs->c.app, "%s/%s could not be removed: %s", rs->parent, rs->part,
-			 err.text);
-	file_closep(&rs->parent_dirfd);
+	if (rs->is_begun && snap_remove_tree(rs->target.parent_dirfd, rs->target.part, &err) < 0)
+		app_note(rs->c.app, "%s/%s could not be removed: %s", rs->target.parent,
+			 rs->target.part, err.text);
+	place_fini(&rs->target);
 	snap_manifest_freep(&rs->m);
 	rollback_words_fini(&rs->words);
 	snapshot_health_fini(&rs->health);
-	free(rs->parent);
-	free(rs->name);
-	free(rs->part);
 	snapshot_cmd_fini(&rs->c);
-}
-
-/* ---- where to ---- */
-
-static void split_path(struct restoring *rs)
-{
-	cleanup_(vs_freep) char *above = vs_strdup(rs->to);
-	cleanup_(vs_freep) char *last = vs_strdup(rs->to);
-	struct buf part = { 0 };
-
-	rs->parent = vs_strdup(dirname(above));
-	rs->name = vs_strdup(basename(last));
-	buf_printf(&part, ".%.200s.vsctl-restore", rs->name);
-	rs->part = buf_take_str(&part);
-}
-
-static int on_entry(void *ctx, const char *name, enum file_type type, struct vs_err *err)
-{
-	(void)ctx;
-	(void)name;
-	(void)type;
-	(void)err;
-	return 1;
-}
-
-/* What is there must be nothing, or a directory with nothing in it. */
-static int check_place(struct restoring *rs, struct vs_err *err)
-{
-	cleanup_(file_closep) int fd = -1;
-	struct vs_err absent = { 0 };
-	struct file_info info;
-	int r;
-
-	if (strcmp(rs->name, "/") == 0 || strcmp(rs->name, ".") == 0 || strcmp(rs->name, "..") == 0)
-		return vs_fail(err, VS_EUSAGE, "%s: give the name of a new directory", rs->to);
-	r = file_open_dir(AT_FDCWD, rs->parent, FILE_FOLLOW, &rs->parent_dirfd, err);
-	if (r < 0)
-		return r;
-	if (file_stat_at(rs->parent_dirfd, rs->name, FILE_NO_FOLLOW, &info, &absent) == VS_ENOENT)
-		return 0;
-	r = file_open_dir(rs->parent_dirfd, rs->name, FILE_NO_FOLLOW, &fd, &absent);
-	if (r < 0)
-		return vs_fail(err, VS_EUSAGE, "%s: is there, and no directory", rs->to);
-	rs->mode = info.mode;
-	r = file_list(fd, on_entry, NULL, err);
-	if (r > 0)
-		return vs_fail(err, VS_EUSAGE,
-			       "%s: is not empty; restore into a new directory, or bring the store "
-			       "itself back with vsctl rollback",
-			       rs->to);
-	return r;
 }
 
 /* ---- what ---- */
@@ -162,7 +102,7 @@ static int choose(struct restoring *rs, const struct snap_access *access, const 
 	for (size_t i = 0; r == 0 && i < rs->m->collection_count; i++)
 		rs->documents +=
 			rs->m->collections[i].has_rows ? rs->m->collections[i].documents : 0;
-	return r == 0 ? snap_check_room(rs->parent_dirfd,
+	return r == 0 ? snap_check_room(rs->target.parent_dirfd,
 					rs->bytes + rs->files * 4096 + ((uint64_t)1 << 20),
 					"the restored store", err)
 		      : r;
@@ -186,7 +126,7 @@ static int verify_part(struct restoring *rs, struct vs_err *err)
 	cleanup_(buf_fini) struct buf path = { 0 };
 	int r;
 
-	buf_printf(&path, "%s/%s", rs->parent, rs->part);
+	buf_printf(&path, "%s/%s", rs->target.parent, rs->target.part);
 	r = store_open(&store, buf_cstr(&path), STORE_ASSUME_CHROMEM, err);
 	if (r == 0)
 		r = snap_compare(rs->m, store, true, app_jobs(rs->c.app), on_difference, rs, err);
@@ -201,26 +141,13 @@ static int unpack(struct restoring *rs, const struct snap_access *access, struct
 	int r;
 
 	rs->is_begun = true;
-	r = snap_remove_tree(rs->parent_dirfd, rs->part, err); /* of a killed one */
+	r = snap_remove_tree(rs->target.parent_dirfd, rs->target.part, err); /* of a killed one */
 	if (r == 0)
-		r = file_mkdir_at(rs->parent_dirfd, rs->part, 0700, err);
+		r = file_mkdir_at(rs->target.parent_dirfd, rs->target.part, 0700, err);
 	if (r == 0)
-		r = file_open_dir(rs->parent_dirfd, rs->part, FILE_NO_FOLLOW, &fd, err);
+		r = file_open_dir(rs->target.parent_dirfd, rs->target.part, FILE_NO_FOLLOW, &fd,
+				  err);
 	return r == 0 ? snap_extract(access, rs->m, is_wanted, rs, fd, err) : r;
-}
-
-static int put_in_place(struct restoring *rs, struct vs_err *err)
-{
-	int r;
-
-	r = file_chmod_at(rs->parent_dirfd, rs->part, rs->mode, err);
-	if (r < 0)
-		return r;
-	r = file_rename_at(rs->parent_dirfd, rs->part, rs->parent_dirfd, rs->name, true, err);
-	if (r < 0)
-		return r;
-	rs->is_begun = false;
-	return file_sync_dir(rs->parent_dirfd, err);
 }
 
 static int restore(struct restoring *rs, const char *id, struct vs_err *err)
@@ -248,7 +175,10 @@ static int restore(struct restoring *rs, const char *id, struct vs_err *err)
 	progress_end();
 	if (r == 0)
 		r = verify_part(rs, err);
-	return r == 0 ? put_in_place(rs, err) : r;
+	if (r == 0)
+		r = place_put(&rs->target, err);
+	rs->is_begun &= r < 0;
+	return r;
 }
 
 /* ---- the report ---- */
@@ -304,23 +234,21 @@ static int restore_to(struct app *app, const struct restore_opts *opts, const ch
 		.c = SNAPSHOT_CMD_CLOSED,
 		.opts = opts,
 		.to = to,
-		.parent_dirfd = -1,
-		.mode = 0700,
-		.place = { .state = opts->rollback.change.state,
-			   .lock_wait_s = opts->rollback.change.lock_wait_s,
-			   .key_file = opts->rollback.key_file },
+		.target = PLACE_CLOSED,
+		.common = { .state = opts->rollback.change.state,
+			    .lock_wait_s = opts->rollback.change.lock_wait_s,
+			    .key_file = opts->rollback.key_file },
 	};
 	bool is_dry_run = opts->rollback.change.dry_run;
 	struct vs_err err = { 0 };
 	int64_t start = clock_elapsed_ns();
-	int status = snapshot_open_locked(&rs.c, app, &rs.place, store_path, false);
+	int status = snapshot_open_locked(&rs.c, app, &rs.common, store_path, false);
 
 	if (status >= 0)
 		return status;
-	split_path(&rs);
-	if (check_place(&rs, &err) < 0 ||
+	if (place_open(&rs.target, to, "vsctl-restore", &err) < 0 ||
 	    (!opts->rollback.change.dry_run &&
-	     app_preflight(app, rs.parent, rs.c.state_path, &err) < 0))
+	     app_preflight(app, rs.target.parent, rs.c.state_path, &err) < 0))
 		return app_error(app, &err);
 	if (restore(&rs, id, &err) < 0) {
 		status = app_error(app, &err);
@@ -340,23 +268,14 @@ static int restore_to(struct app *app, const struct restore_opts *opts, const ch
 	return status;
 }
 
-/* A store of which nothing is left is restored like one into a new place. */
-static bool is_gone(const char *path)
-{
-	cleanup_(file_closep) int fd = -1;
-	struct vs_err err = { 0 };
-	int r = file_open_dir(AT_FDCWD, path, FILE_FOLLOW, &fd, &err);
-
-	return r == VS_ENOENT || (r == 0 && file_list(fd, on_entry, NULL, &err) == 0);
-}
-
 int restore_in_place(struct app *app, const struct rollback_opts *opts, const char *store,
 		     const char *id)
 {
 	const struct restore_opts restore = { .rollback = *opts };
 
-	return is_gone(store) ? restore_to(app, &restore, store, store, id)
-			      : rollback_run(app, opts, store, id);
+	/* A store of which nothing is left is restored like one into a new place. */
+	return place_is_free(store) ? restore_to(app, &restore, store, store, id)
+				    : rollback_run(app, opts, store, id);
 }
 
 static const struct opt options[] = {

@@ -88,9 +88,6 @@ must_check_ int snapshot_health(struct snapshot_cmd *c, const struct store *stor
 				struct vs_err *err);
 void snapshot_health_fini(struct snap_health *h);
 
-/* For a check of which only the summary is wanted. */
-extern const struct check_sink snapshot_no_sink;
-
 /* The last line: @text with STORE in it, and @id (NULL: none) behind. Names need no quotes. */
 void snapshot_next(struct snapshot_cmd *c, const char *text, const char *id);
 

@@ -182,7 +182,7 @@ struct check_request {
 /*
  * Where results go, on the calling thread: findings sorted by collection directory, then path, then
  * offset; collections in byte order of their directories. All calls come after the scan; arguments
- * are borrowed.
+ * are borrowed. A member that is NULL is not told.
  */
 struct check_sink {
 	void *ctx;
@@ -193,7 +193,7 @@ struct check_sink {
 
 /*
  * Check a store. Returns 0 when the check was made, whatever it found; negative when it could not
- * be made.
+ * be made. @sink may be NULL where only the summary is wanted.
  */
 must_check_ int check_store(const struct store *store, const struct check_request *req,
 			    const struct check_sink *sink, struct check_summary *out,

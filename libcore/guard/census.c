@@ -184,18 +184,6 @@ static void note_finding(void *ctx, const struct finding *f)
 	c->first_error = vs_strdup(buf_cstr(&text));
 }
 
-static void ignore_collection(void *ctx, const struct check_collection *c)
-{
-	(void)ctx;
-	(void)c;
-}
-
-static void ignore_gap(void *ctx, const struct check_gap *g)
-{
-	(void)ctx;
-	(void)g;
-}
-
 static void put_in_order(struct guard_census *c)
 {
 	if (c->error_count > 1)
@@ -212,10 +200,7 @@ int guard_census_take(struct guard_census **out, const struct store *store, unsi
 	cleanup_(guard_census_freep) struct guard_census *c = vs_alloc(sizeof(*c));
 	struct noting noting = { c, known };
 	const struct check_request req = { .level = CHECK_FULL, .jobs = jobs };
-	const struct check_sink sink = { .ctx = &noting,
-					 .collection = ignore_collection,
-					 .finding = note_finding,
-					 .gap = ignore_gap };
+	const struct check_sink sink = { .ctx = &noting, .finding = note_finding };
 	int r;
 
 	r = check_store(store, &req, &sink, &c->summary, err);

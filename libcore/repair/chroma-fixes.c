@@ -78,16 +78,6 @@ static void keep_fault(void *ctx, const struct finding *finding)
 	buf_fini(&fix);
 }
 
-static void ignore_collection(void *ctx, const struct check_collection *c)
-{
-	(void)ctx, (void)c;
-}
-
-static void ignore_gap(void *ctx, const struct check_gap *g)
-{
-	(void)ctx, (void)g;
-}
-
 struct chroma_fault *chroma_fault_find(const struct chroma_fixing *f, enum problem code)
 {
 	for (size_t i = 0; i < f->count; i++) {
@@ -204,9 +194,7 @@ static int end_round(struct chroma_fixing *f, struct vs_err *err)
 
 static int look(struct chroma_fixing *f, struct vs_err *err)
 {
-	struct check_sink sink = {
-		.ctx = f, .collection = ignore_collection, .finding = keep_fault, .gap = ignore_gap
-	};
+	const struct check_sink sink = { .ctx = f, .finding = keep_fault };
 	struct check_request whole = *f->check;
 	struct check_summary sum = { 0 };
 

@@ -79,18 +79,6 @@ static void keep_finding(void *ctx, const struct finding *f)
 	};
 }
 
-static void ignore_collection(void *ctx, const struct check_collection *c)
-{
-	(void)ctx;
-	(void)c;
-}
-
-static void ignore_gap(void *ctx, const struct check_gap *g)
-{
-	(void)ctx;
-	(void)g;
-}
-
 static enum remedy remedy_of(const struct fault_item *item)
 {
 	return problem_row(item->code)->remedy;
@@ -472,12 +460,7 @@ int plan_fixes(struct plan *plan, const struct store *store, const struct check_
 {
 	cleanup_(fault_list_fini) struct fault_list l = { .req = req };
 	struct check_summary sum = { 0 };
-	struct check_sink sink = {
-		.ctx = &l,
-		.collection = ignore_collection,
-		.finding = keep_finding,
-		.gap = ignore_gap,
-	};
+	const struct check_sink sink = { .ctx = &l, .finding = keep_finding };
 	struct check_request whole = *check;
 	int r;
 

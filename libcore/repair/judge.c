@@ -22,28 +22,11 @@ static void collect_error(void *ctx, const struct finding *f)
 	l->items[l->count++] = (struct found){ f->code, vs_strdup(f->path ? f->path : "") };
 }
 
-static void ignore_collection(void *ctx, const struct check_collection *c)
-{
-	(void)ctx;
-	(void)c;
-}
-
-static void ignore_gap(void *ctx, const struct check_gap *g)
-{
-	(void)ctx;
-	(void)g;
-}
-
 int error_list_load(struct error_list *list, const struct store *store,
 		    const struct check_request *req, struct check_summary *sum, struct vs_err *err)
 {
 	struct check_request whole = *req;
-	struct check_sink sink = {
-		.ctx = list,
-		.collection = ignore_collection,
-		.finding = collect_error,
-		.gap = ignore_gap,
-	};
+	const struct check_sink sink = { .ctx = list, .finding = collect_error };
 
 	whole.only_collection = NULL;
 	whole.level = VS_MAX(whole.level, CHECK_FULL);

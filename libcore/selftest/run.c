@@ -70,12 +70,6 @@ int damage_copy(int dirfd, const char *from, const char *to, struct vs_err *err)
 
 /* ---- checking ---- */
 
-static void on_collection(void *ctx, const struct check_collection *c)
-{
-	(void)ctx;
-	(void)c;
-}
-
 static void on_finding(void *ctx, const struct finding *f)
 {
 	struct tally *t = ctx;
@@ -85,21 +79,13 @@ static void on_finding(void *ctx, const struct finding *f)
 	t->errors += problem_row(f->code)->severity == SEV_ERROR;
 }
 
-static void on_gap(void *ctx, const struct check_gap *g)
-{
-	(void)ctx;
-	(void)g;
-}
-
 static int check(struct running *run, const char *path, struct tally *out, struct vs_err *err)
 {
 	cleanup_(store_closep) struct store *store = NULL;
 	const struct check_request req = { .level = CHECK_FULL,
 					   .jobs = run->req->jobs,
 					   .scratch = run->req->scratch };
-	const struct check_sink sink = {
-		.ctx = out, .collection = on_collection, .finding = on_finding, .gap = on_gap
-	};
+	const struct check_sink sink = { .ctx = out, .finding = on_finding };
 	struct check_summary sum = { 0 };
 	int r;
 

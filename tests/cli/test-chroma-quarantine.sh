@@ -4,22 +4,9 @@
 # quarantine of a Chroma collection: rows and index directory leave together, the others stay as they are, and the same
 # records come back.
 set -u
-# In memory where that is to be had.
-[ ! -w /dev/shm ] || export TMPDIR=/dev/shm
-. "${SOURCE_ROOT:?}/tests/cli/cli.sh"
-data=$source/tests/data/chroma
-stores=$scratch/stores
-mkdir "$stores"
-tar -C "$stores" -xJf "$data/stores.tar.xz"
-store=$scratch/store
+. "${SOURCE_ROOT:?}/tests/cli/chroma.sh"
 docs=a1ec23ea-d7a3-40ca-8c8b-e39b3d781fd3
 segment=24e69c0e-7aba-41e6-934b-8f72a5d57d41
-
-fresh() {
-    rm -rf "$store" "$store.vsctl"
-    cp -a "$stores/$1" "$store"
-    rm -f "$store/expected.json"
-}
 
 truth_holds() {
     "$python" "$source/tests/cli/chroma-truth.py" "$vsctl" "$store" "$data/base-truth.json" 0

@@ -5,25 +5,7 @@
 # damage that is made here. Each is repaired and verified, its records are held against what the client had written, a
 # second repair finds nothing to do, and undo gives the identical tree back.
 set -u
-# In memory where that is to be had: everything below is synced many times.
-[ ! -w /dev/shm ] || export TMPDIR=/dev/shm
-. "${SOURCE_ROOT:?}/tests/cli/cli.sh"
-data=$source/tests/data/chroma
-stores=$scratch/stores
-mkdir "$stores"
-tar -C "$stores" -xJf "$data/stores.tar.xz"
-store=$scratch/store
-
-fresh() {
-    rm -rf "$store" "$store.vsctl"
-    cp -a "$stores/$1" "$store"
-    rm -f "$store/expected.json"
-}
-
-# changed SQL: a copy of the base store after these statements.
-changed() {
-    fresh base && sqlite3 "$store/chroma.sqlite3" "$1"
-}
+. "${SOURCE_ROOT:?}/tests/cli/chroma.sh"
 
 tree_of() {
     (cd "$1" && find . -printf '%P %y %m %l\n' | LC_ALL=C sort &&

@@ -3,24 +3,13 @@
 #
 # Rollback of Chroma stores: all of one, and single collections of one, whose others stay row by row what they are.
 set -u
-# In memory where that is to be had.
-[ ! -w /dev/shm ] || export TMPDIR=/dev/shm
-. "${SOURCE_ROOT:?}/tests/cli/cli.sh"
-stores=$scratch/stores
-mkdir "$stores"
-tar -C "$stores" -xJf "$source/tests/data/chroma/stores.tar.xz"
-rm "$stores"/*/expected.json
-store=$scratch/store
+. "${SOURCE_ROOT:?}/tests/cli/chroma.sh"
 state=$store.vsctl
 
 # A copy of a store, with a snapshot "one".
-fresh() {
-    rm -rf "$store" "$state" "$scratch/kept"
-    cp -a "$stores/$1" "$store" && runs 0 snapshot create --name one "$store" && cp -a "$store" "$scratch/kept"
-}
-
-sql() {
-    sqlite3 "$store/chroma.sqlite3" "$1"
+with_one() {
+    rm -rf "$scratch/kept"
+    fresh "$1" && runs 0 snapshot create --name one "$store" && cp -a "$store" "$scratch/kept"
 }
 
 id_of() {
@@ -88,19 +77,19 @@ new_collection() {
 # ---- all of it ----
 
 all_goes_back() {
-    fresh base && bad_day docs && new_collection && json change 0 rollback --yes "$store" one &&
+    with_one base && bad_day docs && new_collection && json change 0 rollback --yes "$store" one &&
         jq_is '.applied and .verdict == "healthy" and .loadable == "yes"' && same_tree "$scratch/kept" "$store"
 }
 
 undo_takes_it_back() {
-    fresh base && bad_day docs && keep_bad && runs 0 rollback --yes "$store" one && runs 0 undo --yes "$store" &&
+    with_one base && bad_day docs && keep_bad && runs 0 rollback --yes "$store" one && runs 0 undo --yes "$store" &&
         same_tree "$scratch/bad" "$store"
 }
 
 # Whatever has become of the store, the snapshot is what comes back.
 from_every_damage() {
     local name
-    fresh base
+    with_one base
     for name in data-level0-truncated dimension-mismatch fts-index-damage fts-rows-missing graph-disconnected header-count-huge hot-journal \
         leftover-wal length-missing link-list-size-damage max-seq-id-missing pickle-missing queue-emptied segment-dir-missing \
         segment-dir-orphan sqlite-page-damage sqlite-truncated two-writers; do
@@ -114,7 +103,7 @@ of_every_release() {
     local name
     for name in healthy-1.0 healthy-1.3 legacy-0.4.14 legacy-0.6.3; do
         echo "$name"
-        fresh "$name" && sql "UPDATE embedding_metadata SET string_value = 'x' WHERE key = 'chroma:document';
+        with_one "$name" && sql "UPDATE embedding_metadata SET string_value = 'x' WHERE key = 'chroma:document';
             INSERT INTO embedding_fulltext_search(embedding_fulltext_search) VALUES('rebuild')" &&
             runs 0 rollback --yes "$store" one && same_tree "$scratch/kept" "$store" || return
     done
@@ -122,7 +111,7 @@ of_every_release() {
 
 # A corrupt state is one that somebody may want to have back.
 to_a_corrupt_one() {
-    fresh base && cp -a "$store" "$scratch/good" && rm -rf "$store" && cp -a "$stores/sqlite-truncated" "$store" &&
+    with_one base && cp -a "$store" "$scratch/good" && rm -rf "$store" && cp -a "$stores/sqlite-truncated" "$store" &&
         runs 4 snapshot create --name broken "$store" && rm -rf "$store" && cp -a "$scratch/good" "$store" &&
         runs 0 rollback --yes "$store" broken && same_tree "$stores/sqlite-truncated" "$store"
     local r=$?
@@ -131,28 +120,28 @@ to_a_corrupt_one() {
 }
 
 what_is_not_the_servers_stays() {
-    fresh base && echo notes >"$store/README.txt" && mkdir "$store/.quarantine" && echo x >"$store/.quarantine/x" && bad_day docs &&
+    with_one base && echo notes >"$store/README.txt" && mkdir "$store/.quarantine" && echo x >"$store/.quarantine/x" && bad_day docs &&
         runs 0 rollback --yes "$store" one && grep -q notes "$store/README.txt" && [ -e "$store/.quarantine/x" ]
 }
 
 nothing_to_do() {
-    fresh base && unchanged runs 0 rollback --yes "$store" one && out_has "nothing to do" &&
+    with_one base && unchanged runs 0 rollback --yes "$store" one && out_has "nothing to do" &&
         unchanged runs 0 rollback --yes --partial --collections docs "$store" one && out_has "nothing to do"
 }
 
 # ---- single collections ----
 
 one_collection() {
-    fresh base && bad_day docs && bad_day notes && new_collection && keep_bad &&
+    with_one base && bad_day docs && bad_day notes && new_collection && keep_bad &&
         json change 0 rollback --yes --partial --collections docs "$store" one && jq_is '.applied and (.collections | length) == 1' &&
-        same_rows "$scratch/kept" "$store" docs && same_rows "$scratch/bad" "$store" notes && same_rows "$scratch/bad" "$store" fresh &&
+        same_rows "$scratch/kept" "$store" docs && same_rows "$scratch/bad" "$store" notes && same_rows "$scratch/bad" "$store" with_one &&
         same_rows "$scratch/bad" "$store" later && runs 0 undo --yes "$store" && same_tree "$scratch/bad" "$store"
 }
 
 of_every_release_one() {
     local name one others other
     for name in healthy-1.0 healthy-1.3 legacy-0.4.14 legacy-0.6.3; do
-        fresh "$name"
+        with_one "$name"
         # The one with the most records.
         one=$(sql "SELECT c.name FROM collections c JOIN segments s ON s.collection = c.id JOIN embeddings e ON e.segment_id = s.id
             GROUP BY c.id ORDER BY count(*) DESC LIMIT 1")
@@ -169,7 +158,7 @@ of_every_release_one() {
 # A collection that was removed since, with its directory; and one whose name another has by now.
 a_removed_one_comes_back() {
     local id segment
-    fresh base
+    with_one base
     id=$(id_of "$store" docs)
     segment=$(sql "SELECT id FROM segments WHERE scope = 'VECTOR' AND collection = '$id'")
     sql "CREATE TEMP TABLE r AS SELECT e.id FROM embeddings e JOIN segments s ON s.id = e.segment_id WHERE s.collection = '$id';
@@ -184,7 +173,7 @@ a_removed_one_comes_back() {
 
 # The numbers of its rows and of its part of the queue are another's by now.
 taken_numbers() {
-    fresh base && sql "CREATE TEMP TABLE r AS SELECT e.id, e.embedding_id FROM embeddings e JOIN segments s ON s.id = e.segment_id
+    with_one base && sql "CREATE TEMP TABLE r AS SELECT e.id, e.embedding_id FROM embeddings e JOIN segments s ON s.id = e.segment_id
             JOIN collections c ON c.id = s.collection WHERE c.name = 'docs';
         CREATE TEMP TABLE q AS SELECT seq_id FROM embeddings_queue WHERE topic LIKE '%/' || (SELECT id FROM collections WHERE name = 'docs');
         DELETE FROM embedding_fulltext_search WHERE rowid IN (SELECT id FROM r); DELETE FROM embedding_metadata WHERE id IN (SELECT id FROM r);
@@ -192,7 +181,7 @@ taken_numbers() {
         INSERT INTO embeddings_queue (seq_id, operation, topic, id) SELECT seq_id, 3, 'persistent://default/default/' ||
             (SELECT id FROM collections WHERE name = 'notes'), 'none' FROM q;
         INSERT INTO embeddings (id, segment_id, embedding_id, seq_id) SELECT r.id, s.id, 'taken ' || r.id, 1 FROM r, segments s JOIN
-            collections c ON c.id = s.collection WHERE c.name = 'fresh' AND s.scope = 'METADATA' LIMIT 3" &&
+            collections c ON c.id = s.collection WHERE c.name = 'with_one' AND s.scope = 'METADATA' LIMIT 3" &&
         runs 0 rollback --yes --partial --collections docs "$store" one && same \
         "$(sqlite3 "$scratch/kept/chroma.sqlite3" "$(values_of docs)")" "$(sql "$(values_of docs)")"
 }
@@ -204,7 +193,7 @@ values_of() {
 }
 
 refused() {
-    fresh base && bad_day docs && unchanged runs 16 rollback --yes --partial --collections dosc "$store" one && err_has "did you mean docs" &&
+    with_one base && bad_day docs && unchanged runs 16 rollback --yes --partial --collections dosc "$store" one && err_has "did you mean docs" &&
         unchanged runs 16 rollback --yes --partial "$store" one &&
         cp "$store/chroma.sqlite3" "$scratch/db" && printf 'x%.0s' $(seq 3000) | dd of="$store/chroma.sqlite3" bs=1 conv=notrunc 2>/dev/null &&
         unchanged runs 8 rollback --yes --partial --collections docs "$store" one && err_has "bring back the whole store" &&
@@ -218,7 +207,7 @@ refused() {
 batches() {
     local name one want
     for name in healthy-1.0 healthy-1.3; do
-        fresh "$name"
+        with_one "$name"
         one=$(sql "SELECT c.name FROM collections c JOIN segments s ON s.collection = c.id JOIN embeddings e ON e.segment_id = s.id
             GROUP BY c.id HAVING count(*) > 200 ORDER BY count(*) LIMIT 1")
         want=$(sql "SELECT embedding_id FROM (SELECT e.embedding_id, row_number() OVER (ORDER BY e.seq_id) - 1 AS n FROM embeddings e
@@ -274,7 +263,7 @@ figures() {
 the_dry_run_is_the_plan() {
     local args planned
     for args in "" "--partial --collections docs"; do
-        fresh base && bad_day docs || return
+        with_one base && bad_day docs || return
         # shellcheck disable=SC2086
         unchanged json change 0 rollback --dry-run $args "$store" one && jq_is '.applied | not' || return
         planned=$(figures)
@@ -287,7 +276,7 @@ the_dry_run_is_the_plan() {
 }
 
 the_state_before_is_kept() {
-    fresh base && bad_day docs && keep_bad && "$vsctl" rollback --yes --partial --collections docs "$store" one >/dev/null 2>&1 &&
+    with_one base && bad_day docs && keep_bad && "$vsctl" rollback --yes --partial --collections docs "$store" one >/dev/null 2>&1 &&
         runs 0 snapshot list "$store" && out_has "before a rollback"
     local id
     id=$(find "$state/manifests" -name 'snapshot_*.json' -printf '%f\n' | sed 's/.json//')
@@ -299,7 +288,7 @@ the_state_before_is_kept() {
 
 a_transaction_is_respected() {
     local pid r
-    fresh base && bad_day docs
+    with_one base && bad_day docs
     "$python" - "$store/chroma.sqlite3" "$scratch/ready" <<'END' &
 import sqlite3, sys, time
 db = sqlite3.connect(sys.argv[1], isolation_level=None)
@@ -322,7 +311,7 @@ END
 # Each rename takes a second, and somebody tries to write all the time.
 writers_are_kept_out() {
     local pid
-    fresh base && bad_day docs && rm -f "$scratch/tried"
+    with_one base && bad_day docs && rm -f "$scratch/tried"
     # Leaks cannot be looked for in what is traced.
     ASAN_OPTIONS=${ASAN_OPTIONS:-}:detect_leaks=0 strace -f -o "$scratch/calls" -e trace=renameat,renameat2,rename -e inject=renameat,renameat2,rename:delay_enter=300000 \
         "$vsctl" rollback --force --yes --partial --collections docs "$store" one >"$scratch/out" 2>"$scratch/err" &
@@ -355,7 +344,7 @@ END
 # ---- restoring over it ----
 
 restore_is_the_same() {
-    fresh base && bad_day docs && runs 4 snapshot create --name bad "$store" && : >"$store/chroma.sqlite3-wal" &&
+    with_one base && bad_day docs && runs 4 snapshot create --name bad "$store" && : >"$store/chroma.sqlite3-wal" &&
         runs 0 restore --yes --latest-good "$store" && same_tree "$scratch/kept" "$store" &&
         bad_day docs && bad_day notes && keep_bad && runs 0 restore --yes --collection docs "$store" one &&
         same_rows "$scratch/kept" "$store" docs && same_rows "$scratch/bad" "$store" notes

@@ -3,31 +3,11 @@
 #
 # Snapshots of Chroma stores: of every state in which a server leaves one, beside a writer, restored and compared.
 set -u
-# In memory where that is to be had.
-[ ! -w /dev/shm ] || export TMPDIR=/dev/shm
-. "${SOURCE_ROOT:?}/tests/cli/cli.sh"
-stores=$scratch/stores
-mkdir "$stores"
-tar -C "$stores" -xJf "$source/tests/data/chroma/stores.tar.xz"
-store=$scratch/store
+. "${SOURCE_ROOT:?}/tests/cli/chroma.sh"
 state=$store.vsctl
-
-fresh() {
-    rm -rf "$store" "$state" "$scratch/new"
-    cp -a "$stores/$1" "$store"
-    rm -f "$store/expected.json"
-}
-
-sql() {
-    sqlite3 "$store/chroma.sqlite3" "$1"
-}
 
 rows_of() {
     sqlite3 "$1/chroma.sqlite3" "SELECT count(*) FROM embeddings"
-}
-
-harms() {
-    jq -e .harm "$stores/$1/expected.json" >/dev/null
 }
 
 # Bytes of a tree, without what SQLite keeps beside a database.

@@ -4,17 +4,7 @@
 # Chroma stores, written by the real server and damaged: what is found, that nothing else is, and that nothing is
 # written. Then what is found in databases that are changed here, statement by statement.
 set -u
-# In memory where that is to be had.
-[ ! -w /dev/shm ] || export TMPDIR=/dev/shm
-. "${SOURCE_ROOT:?}/tests/cli/cli.sh"
-data=$source/tests/data/chroma
-stores=$scratch/stores
-mkdir "$stores"
-tar -C "$stores" -xJf "$data/stores.tar.xz"
-
-harms() {
-    jq -e .harm "$stores/$1/expected.json" >/dev/null
-}
+. "${SOURCE_ROOT:?}/tests/cli/chroma.sh"
 
 # found NAME LOADABLE CODE...: exactly these errors, those that go with them aside, and no file touched.
 found() {
@@ -41,12 +31,6 @@ no_copies_are_left() {
 }
 
 # ---- damage made here ----
-
-# changed SQL: a copy of the base store after these statements.
-changed() {
-    rm -rf "$scratch/changed" && cp -r "$stores/base" "$scratch/changed" && store=$scratch/changed &&
-        sqlite3 "$store/chroma.sqlite3" "$1"
-}
 
 # tells CODE SEVERITY SQL [STATUS]
 tells() {
@@ -126,7 +110,7 @@ two_of_a_name() {
 }
 
 another_program() {
-    rm -rf "$scratch/changed" && mkdir "$scratch/changed" && store=$scratch/changed &&
+    rm -rf "$store" && mkdir "$store" &&
         sqlite3 "$store/chroma.sqlite3" "CREATE TABLE bookmarks(url TEXT)" && unchanged json verify 4 verify "$store" &&
         jq_is '.findings[0].code == "chroma-database-foreign" and .loadable == "no"' &&
         printf 'not a database, but long enough to be looked at\n%.0s' 1 2 3 4 >"$store/chroma.sqlite3" && unchanged runs 4 verify "$store" &&
@@ -147,7 +131,7 @@ empty_journal() {
 # needs no copy. The files are sparse.
 copied_to_disk() {
     local copies=$scratch/large-copies
-    rm -rf "$scratch/changed" && cp -r "$stores/fts-index-damage" "$scratch/changed" && store=$scratch/changed && mkdir "$copies" &&
+    fresh fts-index-damage && mkdir "$copies" &&
         truncate -s 300M "$store/chroma.sqlite3" && TMPDIR=$copies json verify 4 verify "$store" &&
         jq_is 'any(.findings[]; .code == "chroma-fts-damaged")' && rmdir "$copies" &&
         TMPDIR=/proc json verify 8 verify "$store" &&

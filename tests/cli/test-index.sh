@@ -4,19 +4,7 @@
 # index rebuild, on Chroma stores that a real server left broken or that were damaged: what comes back, what is said of
 # the rest, and that it can be taken back.
 set -u
-# In memory where that is to be had.
-[ ! -w /dev/shm ] || export TMPDIR=/dev/shm
-. "${SOURCE_ROOT:?}/tests/cli/cli.sh"
-stores=$scratch/stores
-mkdir "$stores"
-tar -C "$stores" -xJf "$source/tests/data/chroma/stores.tar.xz"
-store=$scratch/store
-
-fresh() {
-    rm -rf "$store" "$store.vsctl"
-    cp -a "$stores/$1" "$store"
-    rm -f "$store/expected.json"
-}
+. "${SOURCE_ROOT:?}/tests/cli/chroma.sh"
 
 digests() {
     (cd "$store" && find . -path ./.quarantine -prune -o -type f -exec sha256sum {} + | LC_ALL=C sort)

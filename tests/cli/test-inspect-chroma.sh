@@ -4,21 +4,11 @@
 # inspect of Chroma stores: collections, records, one record with the vector that a client would get; of all releases
 # that wrote stores, and of damaged ones.
 set -u
-. "${SOURCE_ROOT:?}/tests/cli/cli.sh"
-data=$source/tests/data/chroma
-mkdir "$scratch/stores"
-tar -C "$scratch/stores" -xJf "$data/stores.tar.xz" base healthy-1.0 healthy-1.3 hot-journal legacy-0.4.14 legacy-0.6.3 pickle-empty \
-    queue-emptied segment-dir-missing sqlite-page-damage sqlite-truncated
+. "${SOURCE_ROOT:?}/tests/cli/chroma.sh"
 truth=$data/base-truth.json
 
 given() {
-    store=$scratch/stores/$1
-}
-
-# A copy that may be changed.
-changed() {
-    rm -rf "$scratch/changed" && cp -r "$scratch/stores/$1" "$scratch/changed" && store=$scratch/changed &&
-        sqlite3 "$store/chroma.sqlite3" "$2"
+    store=$stores/$1
 }
 
 collections() {
@@ -117,7 +107,7 @@ damaged_database() {
 
 # What stands where it does not belong is shown as what it is.
 hostile_rows() {
-    changed base "UPDATE embeddings SET seq_id = 'x', created_at = x'ff' WHERE embedding_id = 'doc-32';
+    changed "UPDATE embeddings SET seq_id = 'x', created_at = x'ff' WHERE embedding_id = 'doc-32';
         UPDATE embedding_metadata SET key = char(27) || '[31m', string_value = NULL, int_value = NULL WHERE key = 'lang';
         UPDATE embeddings_queue SET vector = x'0000', operation = 2; UPDATE segments SET id = '../../../' || id WHERE scope = 'VECTOR'" &&
         json inspect 4 inspect "$store" docs doc-32 && jq_is '.document | .vector_source == null and .seq_id == null and any(.metadata[]; .type == "none")' &&
@@ -138,7 +128,7 @@ not_there() {
 
 # The row of another collection with the same id is not this one's.
 same_id_in_two() {
-    changed base "INSERT INTO embeddings(id, segment_id, embedding_id, seq_id) SELECT 500, id, 'doc-32', 1 FROM segments
+    changed "INSERT INTO embeddings(id, segment_id, embedding_id, seq_id) SELECT 500, id, 'doc-32', 1 FROM segments
         WHERE scope = 'METADATA' AND collection = (SELECT id FROM collections WHERE name = 'notes')" &&
         runs 4 inspect --json "$store" notes doc-32 && jq_is '.document.row == 500 and .document.has_content == false' &&
         runs 0 inspect --json "$store" docs doc-32 && jq_is '.document.row == 33'

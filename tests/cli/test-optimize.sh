@@ -3,19 +3,7 @@
 #
 # optimize: what goes, that nothing else does, and that it is taken back.
 set -u
-# In memory where that is to be had.
-[ ! -w /dev/shm ] || export TMPDIR=/dev/shm
-. "${SOURCE_ROOT:?}/tests/cli/cli.sh"
-stores=$scratch/stores
-mkdir "$stores"
-tar -C "$stores" -xJf "$source/tests/data/chroma/stores.tar.xz"
-store=$scratch/store
-
-fresh() {
-    rm -rf "$store" "$store.vsctl"
-    cp -a "$stores/$1" "$store"
-    rm -f "$store/expected.json"
-}
+. "${SOURCE_ROOT:?}/tests/cli/chroma.sh"
 
 asked() {
     same "$2" "$(sqlite3 "$store/chroma.sqlite3" "$1")"

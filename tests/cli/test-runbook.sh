@@ -4,11 +4,8 @@
 # Every entry of vsctl-runbook(7), on a store that is damaged like that: three commands at most, each with the exit
 # status that the page's source promises, and nothing that the reader has to make up.
 set -u
-[ ! -w /dev/shm ] || export TMPDIR=/dev/shm
-. "${SOURCE_ROOT:?}/tests/cli/cli.sh"
+. "${SOURCE_ROOT:?}/tests/cli/chroma.sh"
 page=$source/man/vsctl-runbook.7
-mkdir "$scratch/stores"
-tar -C "$scratch/stores" -xJf "$source/tests/data/chroma/stores.tar.xz"
 
 # One line an entry: title, kind, store, statuses, preparation, commands; fields end with a tab.
 entries() {
@@ -36,7 +33,7 @@ run_entry() {
     store=$scratch/entry/store
     rm -rf "$scratch/entry" && mkdir "$scratch/entry" || return
     if [ "$kind" = chroma ]; then
-        cp -a "$scratch/stores/$name" "$store" && rm -f "$store/expected.json"
+        cp -a "$stores/$name" "$store" && rm -f "$store/expected.json"
     else
         cp -a "$source/tests/data/chromem/$name/store" "$store"
     fi || return

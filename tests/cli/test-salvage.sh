@@ -4,20 +4,8 @@
 # salvage, on Chroma stores of the real server whose database is damaged: what comes back, what is said of the rest, and
 # that nothing is lost by it. tests/model/salvage.py holds what comes back against what was written, place by place.
 set -u
-# In memory where that is to be had.
-[ ! -w /dev/shm ] || export TMPDIR=/dev/shm
-. "${SOURCE_ROOT:?}/tests/cli/cli.sh"
-stores=$scratch/stores
-mkdir "$stores"
-tar -C "$stores" -xJf "$source/tests/data/chroma/stores.tar.xz"
-store=$scratch/store
+. "${SOURCE_ROOT:?}/tests/cli/chroma.sh"
 db=$store/chroma.sqlite3
-
-fresh() {
-    rm -rf "$store" "$store.vsctl"
-    cp -a "$stores/$1" "$store"
-    rm -f "$store/expected.json"
-}
 
 digests() {
     (cd "$store" && find . -type f -exec sha256sum {} + | LC_ALL=C sort && find . -type d | LC_ALL=C sort)

@@ -4,20 +4,11 @@
 # search: the exact answer against brute force over the vectors that were written, in stores of both kinds and of all
 # releases; the index beside it; and what cannot be compared.
 set -u
-. "${SOURCE_ROOT:?}/tests/cli/cli.sh"
-data=$source/tests/data/chroma
-mkdir "$scratch/stores"
-tar -C "$scratch/stores" -xJf "$data/stores.tar.xz" base healthy-1.0 healthy-1.3 hot-journal legacy-0.4.14 legacy-0.6.3 header-entry-damage \
-    data-level0-truncated pickle-missing queue-emptied header-count-huge dimension-mismatch two-writers
+. "${SOURCE_ROOT:?}/tests/cli/chroma.sh"
 truth=$data/base-truth.json
 
 given() {
-    store=$scratch/stores/$1
-}
-
-changed() {
-    rm -rf "$scratch/changed" && cp -r "$scratch/stores/$1" "$scratch/changed" && store=$scratch/changed &&
-        sqlite3 "$store/chroma.sqlite3" "$2"
+    store=$stores/$1
 }
 
 # brute COLLECTION SPACE, with the vectors on standard input.
@@ -151,13 +142,13 @@ damaged() {
 
 # Rows that no server writes, ids that are longer than lines, and text that would steer a terminal.
 hostile() {
-    changed base "UPDATE embeddings_queue SET vector = x'0000' WHERE id = 'doc-33'; UPDATE embeddings_queue SET encoding = 'INT32' WHERE id = 'doc-36';
+    changed "UPDATE embeddings_queue SET vector = x'0000' WHERE id = 'doc-33'; UPDATE embeddings_queue SET encoding = 'INT32' WHERE id = 'doc-36';
         UPDATE embedding_metadata SET string_value = char(27) || '[31m' || string_value WHERE key = 'chroma:document'" &&
         json search 4 search -k 38 --id doc-0 "$store" docs && jq_is '.compared < 38 and any(.gaps[]; .kind == "without_vector" and .count >= 2)' &&
         runs 4 search --id doc-0 "$store" docs && ! grep -q $'\033' "$scratch/out" && out_has '\x1b[31m' &&
-        changed base "UPDATE embeddings_queue SET vector = x'0000c07f' WHERE id = 'f0'" && json search 4 search --id f1 "$store" fresh &&
+        changed "UPDATE embeddings_queue SET vector = x'0000c07f' WHERE id = 'f0'" && json search 4 search --id f1 "$store" fresh &&
         jq_is 'any(.gaps[]; .first | contains("not finite"))' &&
-        changed base "UPDATE segments SET id = '../../../' || id WHERE scope = 'VECTOR'" && json search 4 search --id doc-32 "$store" docs
+        changed "UPDATE segments SET id = '../../../' || id WHERE scope = 'VECTOR'" && json search 4 search --id doc-32 "$store" docs
 }
 
 help_is_there() {

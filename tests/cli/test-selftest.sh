@@ -3,11 +3,8 @@
 #
 # selftest: every class of damage is detected in copies of stores of both kinds, which stay as they are.
 set -u
-# In memory where that is to be had.
-[ ! -w /dev/shm ] || export TMPDIR=/dev/shm
-. "${SOURCE_ROOT:?}/tests/cli/cli.sh"
-mkdir "$scratch/stores" "$scratch/copies"
-tar -C "$scratch/stores" -xJf "$source/tests/data/chroma/stores.tar.xz" base healthy-1.0 healthy-1.3 legacy-0.6.3 graph-disconnected sqlite-truncated
+. "${SOURCE_ROOT:?}/tests/cli/chroma.sh"
+mkdir "$scratch/copies"
 
 # Nothing stays in the scratch directory.
 selftest() {
@@ -49,28 +46,28 @@ compressed() {
 chroma_stores() {
     local name
     for name in base healthy-1.0 healthy-1.3 legacy-0.6.3; do
-        store=$scratch/stores/$name
+        store=$stores/$name
         echo "$name"
         unchanged selftest 0 --no-repair "$store" && all_detected && jq_is '.summary.detected >= 30' || return
     done
 }
 
 chroma_repaired() {
-    store=$scratch/stores/base && unchanged selftest 0 "$store" && all_detected &&
+    store=$stores/base && unchanged selftest 0 "$store" && all_detected &&
         jq_is '[.classes[] | select(.class == "link-range" or .class == "header-entry" or .class == "pickle-lost" or .class == "lists-size") | .repair]
             == ["repaired", "repaired", "repaired", "repaired"]'
 }
 
 bounded() {
     fixture healthy-contextd && selftest 0 --no-repair --max-documents 7 "$store" && jq_is '.summary.documents <= 7' &&
-        json error 8 selftest --max-bytes 1K "$scratch/stores/base" && err_has '--max-bytes' && json error 16 selftest --max-bytes 0 "$store"
+        json error 8 selftest --max-bytes 1K "$stores/base" && err_has '--max-bytes' && json error 16 selftest --max-bytes 0 "$store"
 }
 
 refused() {
     fixture healthy-contextd && json error 16 selftest --scratch "$store" "$store" && err_has 'inside of the store' &&
         json error 8 selftest --scratch "$scratch/absent" "$store" && json error 8 selftest "$scratch/absent" &&
         mkdir "$scratch/empty" && json error 16 selftest --scratch "$scratch/copies" "$scratch/empty" && err_has 'without STORE' &&
-        json error 8 selftest --scratch "$scratch/copies" "$scratch/stores/sqlite-truncated" && err_has 'cannot be sampled' && rmdir "$scratch/copies"
+        json error 8 selftest --scratch "$scratch/copies" "$stores/sqlite-truncated" && err_has 'cannot be sampled' && rmdir "$scratch/copies"
 }
 
 check "a store made for it" made_for_it
