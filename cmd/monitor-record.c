@@ -7,7 +7,7 @@
 #include "file/file.h"
 
 #define RECORD_NAME "monitor.json"
-#define RECORD_SIZE_MAX (64 * 1024)
+#define RECORD_KIND "vsctl-monitor"
 
 const double monitor_bucket_s[MONITOR_BUCKETS] = { 0.005, 0.01, 0.025, 0.05, 0.1, 0.25,
 						   0.5,   1,    2.5,   5,    10,  30 };
@@ -34,7 +34,7 @@ static void format(const struct monitor_record *rec, struct buf *out)
 	jw_init(&j, out);
 	jw_object(&j);
 	jw_uint_field(&j, "schema", 1);
-	jw_str_field(&j, "kind", "vsctl-monitor");
+	jw_str_field(&j, "kind", RECORD_KIND);
 	jw_bool_field(&j, "scanned", rec->is_there);
 	jw_key(&j, "time_ns");
 	jw_int(&j, rec->time_ns);
@@ -106,12 +106,7 @@ static bool parse_counts(const struct jr *doc, struct monitor_record *rec)
 
 static bool parse(const struct jr *doc, struct monitor_record *rec)
 {
-	const char *kind;
-	uint64_t schema;
-
-	return jr_is_object(doc) && jr_get_uint(doc, "schema", &schema) && schema == 1 &&
-	       jr_get_str(doc, "kind", &kind) && strcmp(kind, "vsctl-monitor") == 0 &&
-	       jr_get_bool(doc, "scanned", &rec->is_there) &&
+	return jr_get_bool(doc, "scanned", &rec->is_there) &&
 	       jr_get_int(doc, "time_ns", &rec->time_ns) &&
 	       jr_get_int(doc, "tried_ns", &rec->tried_ns) &&
 	       jr_get_bool(doc, "failed", &rec->is_failed) &&
@@ -122,24 +117,14 @@ static bool parse(const struct jr *doc, struct monitor_record *rec)
 
 int monitor_record_load(int state_dirfd, struct monitor_record *out, struct vs_err *err)
 {
-	cleanup_(buf_fini) struct buf text = { 0 };
 	cleanup_(jr_freep) struct jr *doc = NULL;
 	struct monitor_record rec = { 0 };
 	int r;
 
 	*out = (struct monitor_record){ 0 };
-	r = file_read_at(state_dirfd, RECORD_NAME, FILE_NO_FOLLOW, RECORD_SIZE_MAX, &text, NULL,
-			 err);
-	if (r == VS_ENOENT) {
-		*err = (struct vs_err){ 0 };
-		return 1;
-	}
-	if (r > 0)
-		return vs_fail(err, VS_EFORMAT, "%s is not a regular file", RECORD_NAME);
-	if (r == 0)
-		r = jr_parse(&doc, buf_slice(&text), err);
-	if (r < 0)
-		return vs_err_in(err, "%s", RECORD_NAME);
+	r = file_read_record_at(state_dirfd, RECORD_NAME, RECORD_KIND, &doc, err);
+	if (r != 0)
+		return r;
 	if (!parse(doc, &rec))
 		return vs_fail(err, VS_EFORMAT, "%s is not a record of the monitor", RECORD_NAME);
 	*out = rec;

@@ -2,7 +2,8 @@
 #pragma once
 
 /*
- * chroma: the database of a Chroma store, read without the server and without changing anything
+ * chroma: the database of a Chroma store, read without the server and without changing anything; and
+ * the statements that change a copy of it, which somebody else puts in its place
  *
  *	DIR/chroma.sqlite3		collections, records, full-text index, write-ahead queue
  *	DIR/chroma.sqlite3-journal	a transaction that runs, or that a crash left ("hot")

@@ -6,8 +6,8 @@
  *
  * Names come from a directory that is not trusted: everything is opened relative to a directory
  * descriptor, nothing blocks (a FIFO or a device is told apart, never read), and nothing is read
- * past a limit. The only code that changes the disk will live in ops.c of this room; what is here
- * never does.
+ * past a limit. The only code that changes the disk is behind ops.h of this room; what is here never
+ * does.
  */
 
 #include "util/util.h"
@@ -91,6 +91,13 @@ bool file_is_own(const struct file_info *info);
  */
 must_check_ int file_read_at(int dirfd, const char *name, enum file_flags flags, uint64_t limit,
 			     struct buf *out, enum file_type *type, struct vs_err *err);
+
+/*
+ * Read a small file of the project's own: a JSON object with "schema" 1 and "kind" @kind. Returns 0 with
+ * *@out owned; 1 when there is no such file; VS_EFORMAT when it is something else.
+ */
+must_check_ int file_read_record_at(int dirfd, const char *name, const char *kind, struct jr **out,
+				    struct vs_err *err);
 
 /*
  * The same, and what is known of the file that was read, for one system call more. When 1 is

@@ -7,7 +7,7 @@
 #include "file/file.h"
 
 #define RECORD_NAME "run.json"
-#define RECORD_SIZE_MAX 65536
+#define RECORD_KIND "vsctl-guard"
 
 void guard_record_fini(struct guard_record *rec)
 {
@@ -19,27 +19,15 @@ void guard_record_fini(struct guard_record *rec)
 
 int guard_record_load(int dirfd, struct guard_record *out, struct vs_err *err)
 {
-	cleanup_(buf_fini) struct buf text = { 0 };
 	cleanup_(jr_freep) struct jr *doc = NULL;
-	const char *kind, *snapshot, *store, *command;
+	const char *snapshot, *store, *command;
 	int64_t time_ns;
-	uint64_t schema;
 	int r;
 
-	r = file_read_at(dirfd, RECORD_NAME, FILE_NO_FOLLOW, RECORD_SIZE_MAX, &text, NULL, err);
-	if (r == VS_ENOENT) {
-		*err = (struct vs_err){ 0 };
-		return 1;
-	}
-	if (r > 0)
-		return vs_fail(err, VS_EFORMAT, "%s is not a regular file", RECORD_NAME);
-	if (r == 0)
-		r = jr_parse(&doc, buf_slice(&text), err);
-	if (r < 0)
-		return vs_err_in(err, "%s", RECORD_NAME);
-	if (!jr_is_object(doc) || !jr_get_uint(doc, "schema", &schema) || schema != 1 ||
-	    !jr_get_str(doc, "kind", &kind) || strcmp(kind, "vsctl-guard") != 0 ||
-	    !jr_get_str(doc, "snapshot", &snapshot) || !jr_get_str(doc, "store", &store) ||
+	r = file_read_record_at(dirfd, RECORD_NAME, RECORD_KIND, &doc, err);
+	if (r != 0)
+		return r;
+	if (!jr_get_str(doc, "snapshot", &snapshot) || !jr_get_str(doc, "store", &store) ||
 	    !jr_get_str(doc, "command", &command) || !jr_get_int(doc, "time_ns", &time_ns))
 		return vs_fail(err, VS_EFORMAT, "%s is not the record of a guarded run",
 			       RECORD_NAME);
@@ -58,7 +46,7 @@ int guard_record_save(int dirfd, const struct guard_record *rec, struct vs_err *
 	jw_init(&j, &text);
 	jw_object(&j);
 	jw_uint_field(&j, "schema", 1);
-	jw_str_field(&j, "kind", "vsctl-guard");
+	jw_str_field(&j, "kind", RECORD_KIND);
 	jw_str_field(&j, "snapshot", rec->snapshot);
 	jw_str_field(&j, "store", rec->store);
 	jw_str_field(&j, "command", rec->command);

@@ -4,6 +4,7 @@
 # Rollback of Chroma stores: all of one, and single collections of one, whose others stay row by row what they are.
 set -u
 . "${SOURCE_ROOT:?}/tests/cli/chroma.sh"
+rm "$stores"/*/expected.json
 state=$store.vsctl
 
 # A copy of a store, with a snapshot "one".
@@ -134,7 +135,7 @@ nothing_to_do() {
 one_collection() {
     with_one base && bad_day docs && bad_day notes && new_collection && keep_bad &&
         json change 0 rollback --yes --partial --collections docs "$store" one && jq_is '.applied and (.collections | length) == 1' &&
-        same_rows "$scratch/kept" "$store" docs && same_rows "$scratch/bad" "$store" notes && same_rows "$scratch/bad" "$store" with_one &&
+        same_rows "$scratch/kept" "$store" docs && same_rows "$scratch/bad" "$store" notes && same_rows "$scratch/bad" "$store" fresh &&
         same_rows "$scratch/bad" "$store" later && runs 0 undo --yes "$store" && same_tree "$scratch/bad" "$store"
 }
 
@@ -181,7 +182,7 @@ taken_numbers() {
         INSERT INTO embeddings_queue (seq_id, operation, topic, id) SELECT seq_id, 3, 'persistent://default/default/' ||
             (SELECT id FROM collections WHERE name = 'notes'), 'none' FROM q;
         INSERT INTO embeddings (id, segment_id, embedding_id, seq_id) SELECT r.id, s.id, 'taken ' || r.id, 1 FROM r, segments s JOIN
-            collections c ON c.id = s.collection WHERE c.name = 'with_one' AND s.scope = 'METADATA' LIMIT 3" &&
+            collections c ON c.id = s.collection WHERE c.name = 'fresh' AND s.scope = 'METADATA' LIMIT 3" &&
         runs 0 rollback --yes --partial --collections docs "$store" one && same \
         "$(sqlite3 "$scratch/kept/chroma.sqlite3" "$(values_of docs)")" "$(sql "$(values_of docs)")"
 }
