@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * Inserting elements into the graph: Malkov & Yashunin, algorithms 1, 2 and 4
+ * Building the graph: room for the elements, and the order in which they are inserted
  *
  * Levels are drawn before anything is inserted, so the entry point never changes, and no lock is
- * needed for it. The elements follow in a shuffled order: vectors often come sorted by topic, and a
- * graph grown one topic after the other finds its way between them badly.
+ * needed for it. The elements that have upper levels go first, in a shuffled order: vectors often
+ * come sorted by topic, and a graph grown one topic after the other finds its way between them badly.
+ * All others follow neighbour by neighbour, sorted by what is nearest to them on levels 2 and 1: what
+ * one has read from memory the next one needs again.
  */
 
 #include "hnsw/graph.h"
@@ -13,18 +15,10 @@
 #include <sched.h>
 
 /*
- * An index that is rebuilt is read far more often than built, so more is spent on each element than
- * the server spends on one that a client waits for.
+ * Candidates at least. An index that is rebuilt is read far more often than built, and what the codes
+ * blur is made good by a few more.
  */
 #define BUILD_EF_LEAST 128u
-
-/* Scratch of the choice of neighbours. */
-struct hnsw_select {
-	struct hnsw_hit *candidates; /* owned */
-	size_t count, cap;
-	uint32_t *chosen; /* owned */
-	uint32_t chosen_count;
-};
 
 static void select_fini(struct hnsw_select *s)
 {
@@ -55,6 +49,9 @@ int hnsw_graph_new(const struct hnsw_params *params, uint64_t count, struct hnsw
 	struct hnsw_header h;
 	int r;
 
+	if (count > HNSW_BUILD_MAX)
+		return vs_fail(err, VS_ELIMIT, "%" PRIu64 " elements; up to %u are built", count,
+			       HNSW_BUILD_MAX);
 	r = hnsw_header_make(count, params->dim, params->m, params->ef_construction, &h, err);
 	if (r < 0)
 		return r;
@@ -141,6 +138,12 @@ int hnsw_graph_prepare(struct hnsw_graph *g, struct vs_err *err)
 	size_t lists = (size_t)g->index.header.max_m0 + 1;
 	int r;
 
+	r = hnsw_codes_make(&g->index, g->params.space, &g->codes, err);
+	if (r < 0)
+		return r;
+	g->is_close = vs_try_alloc(g->index.count + (size_t)1, sizeof(*g->is_close));
+	if (g->is_close == NULL)
+		return vs_fail(err, VS_ENOMEM, "no memory for %u elements", g->index.count);
 	g->threads = g->params.pool != NULL ? pool_threads(g->params.pool) : 1;
 	g->searchers = vs_alloc_array(g->threads, sizeof(struct hnsw_searcher *));
 	g->selects = vs_alloc_array(g->threads, sizeof(*g->selects));
@@ -174,6 +177,9 @@ void hnsw_graph_done(struct hnsw_graph *g)
 	free(g->searchers);
 	free(g->selects);
 	free(g->locks.byte);
+	free(g->is_close);
+	hnsw_codes_fini(&g->codes);
+	g->is_close = NULL;
 	g->searchers = NULL;
 	g->selects = NULL;
 	g->locks.byte = NULL;
@@ -194,185 +200,96 @@ void hnsw_unlock(struct hnsw_locks *locks, uint32_t id)
 	atomic_store_explicit(&locks->byte[id], 0, memory_order_release);
 }
 
-/* ---- links ---- */
-
-void hnsw_set_links(struct hnsw_graph *g, uint32_t id, uint32_t level, const uint32_t *links,
-		    uint32_t count)
-{
-	uint64_t off = hnsw_links_off(&g->index, id, level);
-	unsigned char *list = (level == 0 ? g->level0 : g->links) + off;
-
-	list[0] = (unsigned char)count;
-	list[1] = (unsigned char)(count >> 8);
-	for (uint32_t i = 0; i < count; i++)
-		store_le32(list + 4 + (size_t)4 * i, links[i]);
-}
-
-static float between(const struct hnsw_graph *g, uint32_t a, uint32_t b)
-{
-	return hnsw_far(hnsw_distance(g->kernels, g->params.space, hnsw_vector(&g->index, a),
-				      hnsw_vector(&g->index, b), g->index.dim));
-}
-
-/*
- * Choose up to @limit of the candidates: the nearest, and then each that is nearer to the element
- * than to all chosen before, so that links go in different directions. Places that stay free are
- * filled with the nearest of the others where @fill says so.
- */
-static void choose(const struct hnsw_graph *g, struct hnsw_select *s, uint32_t limit, bool fill)
-{
-	uint32_t passed = 0;
-
-	hnsw_heap_sort(s->candidates, s->count);
-	s->chosen_count = 0;
-	for (size_t i = 0; i < s->count && s->chosen_count < limit; i++) {
-		struct hnsw_hit c = s->candidates[i];
-		bool is_apart = true;
-
-		for (uint32_t k = 0; k < s->chosen_count && is_apart; k++)
-			is_apart = between(g, c.id, s->chosen[k]) >= c.distance;
-		if (is_apart)
-			s->chosen[s->chosen_count++] = c.id;
-		else
-			s->candidates[passed++] = c;
-	}
-	for (uint32_t i = 0; fill && i < passed && s->chosen_count < limit; i++)
-		s->chosen[s->chosen_count++] = s->candidates[i].id;
-}
-
-static uint32_t list_max(const struct hnsw_graph *g, uint32_t level)
-{
-	return (uint32_t)(level == 0 ? g->index.header.max_m0 : g->index.header.max_m);
-}
-
-/* Link @from to @to; where its list is full, the choice is made again. */
-static void link_back(struct hnsw_graph *g, struct hnsw_select *s, uint32_t from, uint32_t to,
-		      uint32_t level)
-{
-	struct hnsw_links links = hnsw_links(&g->index, from, level);
-	uint32_t max = list_max(g, level);
-
-	s->count = 0;
-	for (uint32_t i = 0; i < links.count; i++) {
-		s->chosen[i] = hnsw_link(&links, i);
-		if (s->chosen[i] == to)
-			return;
-	}
-	if (links.count < max) {
-		s->chosen[links.count] = to;
-		hnsw_set_links(g, from, level, s->chosen, links.count + 1);
-		return;
-	}
-	for (uint32_t i = 0; i < links.count; i++)
-		hnsw_heap_push(s->candidates, &s->count,
-			       (struct hnsw_hit){ between(g, from, s->chosen[i]), s->chosen[i] });
-	hnsw_heap_push(s->candidates, &s->count, (struct hnsw_hit){ between(g, from, to), to });
-	choose(g, s, max, false);
-	hnsw_set_links(g, from, level, s->chosen, s->chosen_count);
-}
-
-static void locked_link_back(struct hnsw_graph *g, struct hnsw_select *s, uint32_t from,
-			     uint32_t to, uint32_t level)
-{
-	bool has_locks = g->threads > 1;
-
-	if (has_locks)
-		hnsw_lock(&g->locks, from);
-	link_back(g, s, from, to, level);
-	if (has_locks)
-		hnsw_unlock(&g->locks, from);
-}
-
-/* Give @id links to the best of what the walk on @level found; returns the nearest. */
-static struct hnsw_hit link_level(struct hnsw_graph *g, unsigned worker, uint32_t id,
-				  uint32_t level, struct hnsw_hit at)
-{
-	struct hnsw_searcher *w = g->searchers[worker];
-	struct hnsw_select *s = &g->selects[worker];
-	bool has_locks = g->threads > 1;
-
-	hnsw_walk(w, hnsw_vector(&g->index, id), at, level, g->build_ef, true);
-	s->count = 0;
-	for (size_t i = 0; i < w->best_count; i++)
-		if (w->best[i].id != id)
-			hnsw_heap_push(s->candidates, &s->count, w->best[i]);
-	if (s->count == 0)
-		return at;
-	at = s->candidates[0];
-	for (size_t i = 1; i < s->count; i++)
-		if (hnsw_is_farther(at, s->candidates[i]))
-			at = s->candidates[i];
-	choose(g, s, (uint32_t)g->index.header.max_m, true);
-	if (has_locks)
-		hnsw_lock(&g->locks, id);
-	hnsw_set_links(g, id, level, s->chosen, s->chosen_count);
-	if (has_locks)
-		hnsw_unlock(&g->locks, id);
-	return at;
-}
-
-/* Link all that @id links to on @level back to it: from now on it is found there. */
-static void publish_level(struct hnsw_graph *g, unsigned worker, uint32_t id, uint32_t level)
-{
-	uint32_t *mine = g->searchers[worker]->links;
-	bool has_locks = g->threads > 1;
-	struct hnsw_links links;
-
-	if (has_locks)
-		hnsw_lock(&g->locks, id);
-	links = hnsw_links(&g->index, id, level);
-	for (uint32_t i = 0; i < links.count; i++)
-		mine[i] = hnsw_link(&links, i);
-	if (has_locks)
-		hnsw_unlock(&g->locks, id);
-	for (uint32_t i = 0; i < links.count; i++)
-		locked_link_back(g, &g->selects[worker], mine[i], id, level);
-}
-
-/*
- * Links are published from below: who finds the element on an upper level goes on from it downwards,
- * and would be stuck where it is not linked yet.
- */
-void hnsw_graph_insert(struct hnsw_graph *g, unsigned worker, uint32_t id, uint32_t bottom)
-{
-	struct hnsw_searcher *w = g->searchers[worker];
-	uint32_t entry = g->index.header.entry;
-	uint32_t levels = hnsw_levels(&g->index, id);
-	uint32_t highest = hnsw_levels(&g->index, entry);
-	uint32_t top = VS_MIN(levels, highest);
-	const float *vector = hnsw_vector(&g->index, id);
-	struct hnsw_hit at = { hnsw_to(w, vector, entry), entry };
-
-	at = hnsw_descend(w, vector, at, highest, levels);
-	for (uint32_t level = top + 1; level > bottom; level--)
-		at = link_level(g, worker, id, level - 1, at);
-	for (uint32_t level = bottom; level <= top; level++)
-		publish_level(g, worker, id, level);
-}
-
 /* ---- all of it ---- */
+
+/* The elements of a piece are inserted by one thread, one after the other. */
+#define PIECE 64u
+
+struct start {
+	uint64_t key; /* the nearest element on level 2, and on level 1 */
+	struct hnsw_hit at;
+	uint32_t id;
+};
 
 struct job {
 	struct hnsw_graph *g;
-	uint32_t *order; /* owned */
+	uint32_t *order;     /* owned; elements with upper levels first */
+	struct start *start; /* owned; where the insertion of the others starts */
+	uint32_t upper, rest;
 	struct vs_progress *progress;
 };
 
 static void job_fini(struct job *j)
 {
 	free(j->order);
+	free(j->start);
 }
 
-static void insert_one(void *ctx, unsigned worker, size_t i)
+static void count_done(struct job *j, uint64_t items)
+{
+	if (j->progress != NULL) {
+		atomic_fetch_add(&j->progress->items, items);
+		atomic_fetch_add(&j->progress->part_items_done, items);
+	}
+}
+
+static void insert_upper(void *ctx, unsigned worker, size_t i)
 {
 	struct job *j = ctx;
 
 	if (j->order[i] != j->g->index.header.entry)
 		hnsw_graph_insert(j->g, worker, j->order[i], 0);
-	if (j->progress != NULL) {
-		atomic_fetch_add(&j->progress->items, 1);
-		atomic_fetch_add(&j->progress->part_items_done, 1);
+	count_done(j, 1);
+}
+
+static void find_starts(void *ctx, unsigned worker, size_t piece)
+{
+	struct job *j = ctx;
+	uint32_t entry = j->g->index.header.entry;
+	uint32_t highest = hnsw_levels(&j->g->index, entry);
+	uint32_t middle = VS_MIN(highest, 1u);
+	uint32_t from = (uint32_t)piece * PIECE;
+
+	for (uint32_t i = from; i < VS_MIN(from + PIECE, j->rest); i++) {
+		struct start *s = &j->start[i];
+
+		s->id = j->order[j->upper + i];
+		s->at = hnsw_graph_descend(j->g, worker, s->id, (struct hnsw_hit){ 0, entry },
+					   highest, middle);
+		s->key = (uint64_t)s->at.id << 32;
+		s->at = hnsw_graph_descend(j->g, worker, s->id, s->at, middle, 0);
+		s->key |= s->at.id;
 	}
+}
+
+static void insert_rest(void *ctx, unsigned worker, size_t piece)
+{
+	struct job *j = ctx;
+	uint32_t from = (uint32_t)piece * PIECE;
+	uint32_t to = VS_MIN(from + PIECE, j->rest);
+
+	for (uint32_t i = from; i < to; i++)
+		if (j->start[i].id != j->g->index.header.entry)
+			hnsw_graph_insert_at(j->g, worker, j->start[i].id, 0, 0, j->start[i].at);
+	count_done(j, to - from);
+}
+
+static int compare_starts(const void *a_, const void *b_)
+{
+	const struct start *a = a_, *b = b_;
+
+	if (a->key != b->key)
+		return a->key < b->key ? -1 : 1;
+	return (a->id > b->id) - (a->id < b->id);
+}
+
+static void run(struct job *j, size_t count, void (*fn)(void *ctx, unsigned worker, size_t i))
+{
+	if (j->g->threads > 1)
+		pool_run(j->g->params.pool, count, fn, j);
+	else
+		for (size_t i = 0; i < count; i++)
+			fn(j, 0, i);
 }
 
 static void shuffle(uint32_t *order, uint32_t count, uint64_t seed)
@@ -391,22 +308,41 @@ static void shuffle(uint32_t *order, uint32_t count, uint64_t seed)
 	}
 }
 
+/* Those with upper levels to the front, in the order they have. */
+static void split_order(struct job *j, uint32_t *others)
+{
+	uint32_t count = j->g->index.count;
+
+	for (uint32_t i = 0; i < count; i++) {
+		if (hnsw_levels(&j->g->index, j->order[i]) > 0)
+			j->order[j->upper++] = j->order[i];
+		else
+			others[j->rest++] = j->order[i];
+	}
+	if (j->rest > 0)
+		memcpy(j->order + j->upper, others, j->rest * sizeof(*others));
+}
+
 static int insert_all(struct hnsw_graph *g, struct vs_progress *progress, struct vs_err *err)
 {
 	cleanup_(job_fini) struct job j = { .g = g, .progress = progress };
 	uint32_t count = g->index.count;
+	cleanup_(vs_freep) uint32_t *others = vs_try_alloc((size_t)count + 1, sizeof(*others));
+	size_t pieces;
 
 	j.order = vs_try_alloc((size_t)count + 1, sizeof(*j.order));
-	if (j.order == NULL)
+	j.start = vs_try_alloc((size_t)count + 1, sizeof(*j.start));
+	if (j.order == NULL || j.start == NULL || others == NULL)
 		return vs_fail(err, VS_ENOMEM, "no memory for %u elements", count);
 	if (progress != NULL)
 		progress->part_items = count;
 	shuffle(j.order, count, g->params.seed);
-	if (g->threads > 1)
-		pool_run(g->params.pool, count, insert_one, &j);
-	else
-		for (uint32_t i = 0; i < count; i++)
-			insert_one(&j, 0, i);
+	split_order(&j, others);
+	pieces = ((size_t)j.rest + PIECE - 1) / PIECE;
+	run(&j, j.upper, insert_upper);
+	run(&j, pieces, find_starts);
+	qsort(j.start, j.rest, sizeof(*j.start), compare_starts);
+	run(&j, pieces, insert_rest);
 	return 0;
 }
 

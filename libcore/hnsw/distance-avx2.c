@@ -70,4 +70,27 @@ KERNEL float hnsw_dot_avx2(const float *a, const float *b, size_t count)
 	return add_all(s0, s1, s2, s3) + rest;
 }
 
+/*
+ * Bytes are multiplied unsigned by signed: the sign of each a goes over to its b. Two products of 127
+ * by 127 fit 16 bits.
+ */
+KERNEL int32_t hnsw_dot8_avx2(const int8_t *a, const int8_t *b, size_t count)
+{
+	const __m256i ones = _mm256_set1_epi16(1);
+	__m256i sum = _mm256_setzero_si256();
+	__m128i half;
+
+	for (size_t i = 0; i < count; i += 32) {
+		__m256i x = _mm256_loadu_si256((const __m256i *)(const void *)(a + i));
+		__m256i y = _mm256_loadu_si256((const __m256i *)(const void *)(b + i));
+		__m256i products = _mm256_maddubs_epi16(_mm256_abs_epi8(x), _mm256_sign_epi8(y, x));
+
+		sum = _mm256_add_epi32(sum, _mm256_madd_epi16(products, ones));
+	}
+	half = _mm_add_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256(sum, 1));
+	half = _mm_add_epi32(half, _mm_shuffle_epi32(half, 0x4e));
+	half = _mm_add_epi32(half, _mm_shuffle_epi32(half, 0xb1));
+	return _mm_cvtsi128_si32(half);
+}
+
 #endif

@@ -47,12 +47,24 @@ static float dot_portable(const float *a, const float *b, size_t count)
 	return add_lanes(lane);
 }
 
+static int32_t dot8_portable(const int8_t *a, const int8_t *b, size_t count)
+{
+	int32_t lane[LANES] = { 0 };
+
+	for (size_t i = 0; i + LANES <= count; i += LANES)
+		for (size_t k = 0; k < LANES; k++)
+			lane[k] += a[i + k] * b[i + k];
+	for (size_t k = 1; k < LANES; k++)
+		lane[0] += lane[k];
+	return lane[0];
+}
+
 /* From the slowest to the fastest. */
 static const struct hnsw_kernels kernels[] = {
-	{ "portable", l2_portable, dot_portable },
+	{ "portable", l2_portable, dot_portable, dot8_portable },
 #if HNSW_HAS_X86
-	{ "avx2", hnsw_l2_avx2, hnsw_dot_avx2 },
-	{ "avx512", hnsw_l2_avx512, hnsw_dot_avx512 },
+	{ "avx2", hnsw_l2_avx2, hnsw_dot_avx2, hnsw_dot8_avx2 },
+	{ "avx512", hnsw_l2_avx512, hnsw_dot_avx512, hnsw_dot8_avx2 },
 #endif
 };
 

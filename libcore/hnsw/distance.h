@@ -10,6 +10,7 @@
 
 float hnsw_l2_avx2(const float *a, const float *b, size_t count);
 float hnsw_dot_avx2(const float *a, const float *b, size_t count);
+int32_t hnsw_dot8_avx2(const int8_t *a, const int8_t *b, size_t count);
 float hnsw_l2_avx512(const float *a, const float *b, size_t count);
 float hnsw_dot_avx512(const float *a, const float *b, size_t count);
 #else

@@ -89,6 +89,42 @@ struct hnsw_locks {
 void hnsw_lock(struct hnsw_locks *locks, uint32_t id);
 void hnsw_unlock(struct hnsw_locks *locks, uint32_t id);
 
+/* ---- codes: a byte for each value ---- */
+
+struct hnsw_code {
+	float step;  /* of one in a byte */
+	float term;  /* what the vector adds to each of its distances */
+	float error; /* how far they are off, as a rule */
+};
+
+struct hnsw_codes {
+	const struct hnsw_kernels *kernels;
+	unsigned char *bytes; /* owned */
+	int8_t *code;         /* in @bytes; @stride for each element, zeros behind the last value */
+	struct hnsw_code *of; /* owned; by element */
+	size_t stride;
+	float base;   /* added to each distance */
+	float factor; /* of the dot product: 2 for l2, else 1 */
+	bool is_usable;
+};
+
+/* Not usable for short vectors, few elements, and values whose squares are no numbers. */
+must_check_ int hnsw_codes_make(const struct hnsw_index *x, enum hnsw_space space,
+				struct hnsw_codes *out, struct vs_err *err);
+void hnsw_codes_fini(struct hnsw_codes *codes);
+
+/* As hnsw_distance(), about. */
+static inline float hnsw_code_distance(const struct hnsw_codes *c, uint32_t a, uint32_t b)
+{
+	int32_t dot = c->kernels->dot8(c->code + (size_t)a * c->stride,
+				       c->code + (size_t)b * c->stride, c->stride);
+
+	return c->base + c->of[a].term + c->of[b].term -
+	       c->factor * c->of[a].step * c->of[b].step * (float)dot;
+}
+
+/* ---- walking ---- */
+
 struct hnsw_searcher {
 	const struct hnsw_index *index;
 	enum hnsw_space space;
@@ -99,7 +135,9 @@ struct hnsw_searcher {
 	struct hnsw_hit *open; /* owned; heap of what is still to be expanded, by -distance */
 	struct hnsw_hit *best; /* owned; heap of the nearest so far */
 	size_t open_count, best_count;
-	uint32_t *links; /* owned; of the element under the walk */
+	uint32_t *links;                /* owned; of the element under the walk */
+	const struct hnsw_codes *codes; /* or NULL: distances of element query_id by their codes */
+	uint32_t query_id;
 };
 
 /* A distance that is no number is as far as can be. */
@@ -110,9 +148,21 @@ static inline float hnsw_far(float distance)
 
 static inline float hnsw_to(const struct hnsw_searcher *s, const float *query, uint32_t id)
 {
+	if (s->codes != NULL)
+		return hnsw_code_distance(s->codes, s->query_id, id);
 	return hnsw_far(hnsw_distance(s->kernels, s->space, query, hnsw_vector(s->index, id),
 				      s->index->dim));
 }
+
+/* Nothing is seen yet. */
+void hnsw_begin_walk(struct hnsw_searcher *s);
+
+/*
+ * Links of the element to elements not seen yet go to s->links; returns how many. They are seen then,
+ * and memory fetches what their distances are measured by.
+ */
+uint32_t hnsw_unseen_links(struct hnsw_searcher *s, uint32_t id, uint32_t level,
+			   const struct hnsw_codes *codes);
 
 /* From @at, go to the nearest element on the levels from @level down to @to + 1. */
 struct hnsw_hit hnsw_descend(struct hnsw_searcher *s, const float *query, struct hnsw_hit at,
@@ -127,6 +177,16 @@ void hnsw_walk(struct hnsw_searcher *s, const float *query, struct hnsw_hit at, 
 
 /* ---- the graph ---- */
 
+#define HNSW_BUILD_MAX (UINT32_C(1) << 31) /* elements that can be built */
+
+/* Scratch of the choice of neighbours. */
+struct hnsw_select {
+	struct hnsw_hit *candidates; /* owned */
+	size_t count, cap;
+	uint32_t *chosen; /* owned */
+	uint32_t chosen_count;
+};
+
 struct hnsw_graph {
 	struct hnsw_params params;
 	struct hnsw_index index; /* a view of what follows */
@@ -137,6 +197,8 @@ struct hnsw_graph {
 	unsigned char *links;  /* owned; as link_lists.bin */
 	size_t links_len;
 	struct hnsw_locks locks;
+	struct hnsw_codes codes;
+	atomic_uchar *is_close; /* owned; neighbours lie closer together than codes can tell */
 	struct hnsw_searcher **searchers; /* owned; one per thread */
 	struct hnsw_select *selects;      /* owned; scratch of the choice of neighbours, the same */
 	unsigned threads;
@@ -157,8 +219,14 @@ must_check_ int hnsw_graph_layout(struct hnsw_graph *g, const uint8_t *levels, s
 must_check_ int hnsw_graph_prepare(struct hnsw_graph *g, struct vs_err *err);
 void hnsw_graph_done(struct hnsw_graph *g);
 
-/* Link one element on its levels from @top down to @bottom. */
+/* Link one element on its levels down to @bottom, as far as the entry point has them. */
 void hnsw_graph_insert(struct hnsw_graph *g, unsigned worker, uint32_t id, uint32_t bottom);
+
+/* The same in two steps: hnsw_descend() by codes, and all levels from @top down, starting at @at. */
+struct hnsw_hit hnsw_graph_descend(struct hnsw_graph *g, unsigned worker, uint32_t id,
+				   struct hnsw_hit at, uint32_t level, uint32_t to);
+void hnsw_graph_insert_at(struct hnsw_graph *g, unsigned worker, uint32_t id, uint32_t top,
+			  uint32_t bottom, struct hnsw_hit at);
 
 /* Link what nothing on level 0 leads to from the nearest that is reached. */
 must_check_ int hnsw_graph_connect(struct hnsw_graph *g, struct vs_err *err);

@@ -7,9 +7,13 @@
  * The whole graph is in memory in the form of the files: data_level0.bin as one block, the upper
  * lists as another. Elements get their levels first, from a seed, so that the highest comes first
  * as entry point; then each is inserted after Malkov & Yashunin with their heuristic choice of
- * neighbours. With one thread the same input gives the same bytes; with more, the order of
- * insertion differs from run to run, and so does the graph, but not its quality. At the end every
- * element that nothing leads to is linked from a neighbour.
+ * neighbours, those with upper levels first, the others neighbour by neighbour. What lies near is
+ * found by vectors of a byte per value, which are held beside the others meanwhile (a quarter more
+ * memory); where that is not exact enough to tell neighbours apart, by the vectors themselves. With
+ * one thread the same input gives the same bytes, whichever kernels run where no vectors had to be
+ * measured themselves; with more, the order of insertion differs from run to run, and so does the
+ * graph, but not its quality. At the end every element that nothing leads to is linked from a
+ * neighbour.
  */
 
 #include "util/util.h"
@@ -30,8 +34,8 @@ struct hnsw_graph;
 void hnsw_graph_freep(struct hnsw_graph **g);
 
 /*
- * Room for @count elements of params->dim values. VS_ELIMIT for sizes beyond the limits of hnsw.h,
- * VS_ENOMEM. @params is copied; the pool outlives the graph.
+ * Room for @count elements of params->dim values. VS_ELIMIT for sizes beyond the limits of hnsw.h and
+ * for more than 2^31 elements, VS_ENOMEM. @params is copied; the pool outlives the graph.
  */
 must_check_ int hnsw_graph_new(const struct hnsw_params *params, uint64_t count,
 			       struct hnsw_graph **out, struct vs_err *err);

@@ -25,10 +25,14 @@ must_check_ bool hnsw_space_parse(struct slice text, enum hnsw_space *out);
 /* Over @count floats at any address divisible by 4. */
 typedef float hnsw_kernel_fn(const float *a, const float *b, size_t count);
 
+/* Dot product of values from -127 to 127, exact; @count is a multiple of 32, up to HNSW_DIM_MAX. */
+typedef int32_t hnsw_code_fn(const int8_t *a, const int8_t *b, size_t count);
+
 struct hnsw_kernels {
 	const char *name;    /* "portable", "avx2", "avx512" */
 	hnsw_kernel_fn *l2;  /* sum of squared differences */
 	hnsw_kernel_fn *dot; /* dot product */
+	hnsw_code_fn *dot8;  /* the same of bytes */
 };
 
 /* The fastest that this processor runs. */

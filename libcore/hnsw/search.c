@@ -62,7 +62,7 @@ static uint32_t read_links(struct hnsw_searcher *s, uint32_t id, uint32_t level)
 	return count;
 }
 
-static void begin_walk(struct hnsw_searcher *s)
+void hnsw_begin_walk(struct hnsw_searcher *s)
 {
 	if (++s->walk == 0) {
 		memset(s->seen, 0, s->index->count * sizeof(*s->seen));
@@ -72,19 +72,23 @@ static void begin_walk(struct hnsw_searcher *s)
 	s->best_count = 0;
 }
 
-/* Of the links just read keep those not seen before, and have the memory fetch their vectors. */
-static uint32_t keep_unseen(struct hnsw_searcher *s, uint32_t count)
+uint32_t hnsw_unseen_links(struct hnsw_searcher *s, uint32_t id, uint32_t level,
+			   const struct hnsw_codes *codes)
 {
+	uint32_t count = read_links(s, id, level);
 	uint32_t kept = 0;
 
 	for (uint32_t i = 0; i < count; i++) {
-		uint32_t id = s->links[i];
+		uint32_t to = s->links[i];
 
-		if (s->seen[id] == s->walk)
+		if (s->seen[to] == s->walk)
 			continue;
-		s->seen[id] = s->walk;
-		__builtin_prefetch(hnsw_vector(s->index, id));
-		s->links[kept++] = id;
+		s->seen[to] = s->walk;
+		if (codes != NULL)
+			__builtin_prefetch(codes->code + (size_t)to * codes->stride);
+		else
+			__builtin_prefetch(hnsw_vector(s->index, to));
+		s->links[kept++] = to;
 	}
 	return kept;
 }
@@ -103,7 +107,7 @@ void hnsw_walk(struct hnsw_searcher *s, const float *query, struct hnsw_hit at, 
 {
 	uint32_t count;
 
-	begin_walk(s);
+	hnsw_begin_walk(s);
 	s->seen[at.id] = s->walk;
 	consider(s, at, ef, with_deleted);
 	while (s->open_count > 0) {
@@ -111,7 +115,7 @@ void hnsw_walk(struct hnsw_searcher *s, const float *query, struct hnsw_hit at, 
 
 		if (s->best_count >= ef && -next.distance > s->best[0].distance)
 			break;
-		count = keep_unseen(s, read_links(s, next.id, level));
+		count = hnsw_unseen_links(s, next.id, level, NULL);
 		for (uint32_t i = 0; i < count; i++) {
 			struct hnsw_hit hit = { hnsw_to(s, query, s->links[i]), s->links[i] };
 

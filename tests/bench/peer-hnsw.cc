@@ -6,6 +6,10 @@
 
 #include <hnswlib/hnswlib.h>
 
+#include <atomic>
+#include <thread>
+#include <vector>
+
 struct peer_hnsw {
 	hnswlib::L2Space space;
 	hnswlib::HierarchicalNSW<float> index;
@@ -17,12 +21,30 @@ struct peer_hnsw {
 };
 
 extern "C" struct peer_hnsw *peer_hnsw_build(const float *vectors, size_t count, size_t dim,
-					     size_t m, size_t ef_construction)
+					     size_t m, size_t ef_construction, unsigned threads,
+					     const uint32_t *order)
 try {
 	peer_hnsw *p = new peer_hnsw(count, dim, m, ef_construction);
+	std::atomic<size_t> next(0);
+	auto add = [&](size_t i) {
+		size_t id = order ? order[i] : i;
 
-	for (size_t i = 0; i < count; i++)
-		p->index.addPoint(vectors + i * dim, i);
+		p->index.addPoint(vectors + id * dim, id);
+	};
+	auto work = [&]() {
+		for (size_t i; (i = next++) < count;)
+			add(i);
+	};
+	std::vector<std::thread> others;
+
+	/* The first makes the entry point, and no other may be under way. */
+	if (count > 0)
+		add(next++);
+	for (unsigned i = 1; i < threads; i++)
+		others.emplace_back(work);
+	work();
+	for (auto &t : others)
+		t.join();
 	return p;
 } catch (const std::exception &) {
 	return nullptr;

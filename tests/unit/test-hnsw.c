@@ -34,6 +34,78 @@ Test(hnsw, kernels_agree_at_every_length)
 	cr_assert_eq(hnsw_kernels_best(), hnsw_kernels_at(i - 1));
 }
 
+/* Integers: every kernel gives the same, the largest values included. */
+Test(hnsw, code_kernels_are_exact)
+{
+	int8_t a[608], b[608];
+	const struct hnsw_kernels *k;
+	uint64_t state = 3;
+
+	for (size_t n = 0; n <= sizeof(a); n += 32) {
+		for (int extreme = 0; extreme < 2; extreme++) {
+			int32_t sum = 0;
+
+			for (size_t i = 0; i < n; i++) {
+				a[i] = (int8_t)(kit_random(&state) * 255 - 127);
+				b[i] = (int8_t)(kit_random(&state) * 255 - 127);
+				if (extreme)
+					a[i] = i % 3 ? 127 : -127, b[i] = i % 5 ? 127 : -127;
+				sum += a[i] * b[i];
+			}
+			for (size_t i = 0; (k = hnsw_kernels_at(i)) != NULL; i++)
+				cr_assert_eq(k->dot8(a, b, n), sum, "%s %zu", k->name, n);
+		}
+	}
+}
+
+/* Far from the origin too, and within what is said of the error. */
+Test(hnsw, codes_are_about_right)
+{
+	for (int space = HNSW_L2; space <= HNSW_IP; space++) {
+		cleanup_(vs_freep) float *v = kit_vectors(1000, 100, 7);
+		cleanup_(hnsw_graph_freep) struct hnsw_graph *g = NULL;
+		cleanup_(hnsw_codes_fini) struct hnsw_codes codes = { 0 };
+		const struct hnsw_params params = {
+			.space = (enum hnsw_space)space, .dim = 100, .m = 8, .ef_construction = 20
+		};
+		struct vs_err err = { 0 };
+		double square = 0, most = 0;
+
+		for (size_t i = 0; i < 1000 * 100; i++)
+			v[i] += 2;
+		g = kit_graph(v, 1000, &params);
+		cr_assert_eq(hnsw_codes_make(&g->index, params.space, &codes, &err), 0);
+		cr_assert(codes.is_usable);
+		for (uint32_t id = 1; id < 1000; id++) {
+			double off = hnsw_code_distance(&codes, id - 1, id) -
+				     hnsw_distance(hnsw_kernels_best(), params.space,
+						   hnsw_vector(&g->index, id - 1),
+						   hnsw_vector(&g->index, id), 100);
+
+			square += off * off / (codes.of[id].error * codes.of[id].error);
+			most = VS_MAX(most, fabs(off) / codes.of[id].error);
+		}
+		cr_assert(square / 999 > 0.1 && square / 999 < 1.5, "%f", square / 999);
+		cr_assert_lt(most, 5);
+	}
+}
+
+Test(hnsw, codes_do_not_count_with_infinities)
+{
+	cleanup_(vs_freep) float *v = kit_vectors(1000, 64, 7);
+	cleanup_(hnsw_graph_freep) struct hnsw_graph *g = NULL;
+	cleanup_(hnsw_codes_fini) struct hnsw_codes codes = { 0 };
+	const struct hnsw_params params = {
+		.space = HNSW_L2, .dim = 64, .m = 8, .ef_construction = 20
+	};
+	struct vs_err err = { 0 };
+
+	v[6400] = 3e38f;
+	g = kit_graph(v, 1000, &params);
+	cr_assert_eq(hnsw_codes_make(&g->index, HNSW_L2, &codes, &err), 0);
+	cr_assert(!codes.is_usable);
+}
+
 Test(hnsw, spaces_have_names)
 {
 	enum hnsw_space space = HNSW_L2;
@@ -138,6 +210,26 @@ static double recall_of(const struct hnsw_index *x, enum hnsw_space space)
 	cr_assert_eq(probe.samples, VS_MIN(x->count, 100u));
 	cr_assert_geq(probe.recall, probe.worst);
 	return probe.recall;
+}
+
+/* Clouds so small, so far from each other, that codes see a single point in each. */
+Test(hnsw, small_clouds_are_measured_exactly)
+{
+	cleanup_(vs_freep) float *v = vs_alloc_array((size_t)4000 * 64, sizeof(*v));
+	cleanup_(hnsw_graph_freep) struct hnsw_graph *g = NULL;
+	const struct hnsw_params params = {
+		.space = HNSW_L2, .dim = 64, .m = 16, .ef_construction = 100, .seed = 4
+	};
+	uint64_t state = 8;
+
+	for (size_t i = 0; i < 4000; i++)
+		for (size_t k = 0; k < 64; k++) {
+			uint64_t cloud = i % 5 * 64 + k;
+
+			v[i * 64 + k] = kit_random(&cloud) + 1e-4f * kit_random(&state);
+		}
+	g = kit_graph(v, 4000, &params);
+	cr_assert_geq(recall_of(&g->index, HNSW_L2), 0.95, "%f", recall_of(&g->index, HNSW_L2));
 }
 
 Test(hnsw, built_index_is_sound_and_finds)
