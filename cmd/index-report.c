@@ -111,7 +111,10 @@ void index_report(struct change *c, void *ctx)
 		const struct index_summary *s = &indexes->row[i].summary;
 
 		show_ids(c, s->lost, buf_slice(&s->lost_ids),
-			 "any copy of their vector, to be embedded again");
+			 s->is_of_two ? "a copy of their vector that is surely theirs, as two "
+					"processes wrote the index at the same time; to be "
+					"embedded again"
+				      : "any copy of their vector, to be embedded again");
 		show_ids(c, s->norms_lost, buf_slice(&s->norm_lost_ids),
 			 "the length of their vector, which is 1 now; its direction is whole");
 	}

@@ -42,9 +42,10 @@ static void leave_lost(struct chroma_fixing *f, const struct index_job *job)
 
 	buf_printf(&path, "%s/%s", job->segment, index_file_name(INDEX_PICKLE));
 	text_count(&why, s->lost, "record");
-	buf_append_str(
-		&why,
-		" without any copy of the vector, to be embedded again (text and metadata are whole): ");
+	buf_append_str(&why, s->is_of_two ? " without a copy of the vector that is surely theirs, "
+					    "as two processes wrote the index at the same time"
+					  : " without any copy of the vector");
+	buf_append_str(&why, ", to be embedded again (text and metadata are whole): ");
 	for (size_t i = 0; i < s->lost_ids.len && shown < LOST_SHOWN; i++) {
 		unsigned char byte = s->lost_ids.ptr[i];
 

@@ -164,6 +164,7 @@ int index_image_make(const struct index_facts *facts, struct index_image **out,
 
 	*summary = (struct index_summary){ 0 };
 	r = old_index_load(facts, &old, err);
+	summary->is_of_two = old.is_of_two;
 	if (r == 0)
 		r = choices_make(facts, &old, &choices, summary, err);
 	if (r == 0)

@@ -255,7 +255,8 @@ static void describe(const struct index_summary *s, struct buf *out)
 	if (s->dropped > 0)
 		buf_printf(out, "; %" PRIu64 " of no record left out", s->dropped);
 	if (s->lost > 0)
-		buf_printf(out, "; %" PRIu64 " have no copy anywhere", s->lost);
+		buf_printf(out, "; %" PRIu64 " have no copy %s", s->lost,
+			   s->is_of_two ? "that is surely theirs" : "anywhere");
 }
 
 /* Which files stay: those that would be written as they are. */

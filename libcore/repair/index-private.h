@@ -23,12 +23,13 @@ struct old_index {
 	struct pickle_meta meta;
 	bool is_pickle_whole;
 	bool is_doubtful;      /* header or maps were wrong: the graph is not mended but built */
+	bool is_of_two;        /* two processes wrote it at the same time */
 	struct old_pair *pair; /* owned; sorted by id, each id once */
 	size_t pair_count, pair_cap;
 	struct hnsw_index index; /* views of bytes */
 	uint64_t live;           /* elements not deleted */
 	uint64_t label_highest;
-	struct old_element *element; /* owned; live, usable, sorted by label */
+	struct old_element *element; /* owned; live, usable, surely the label's; sorted by it */
 	size_t element_count;
 };
 

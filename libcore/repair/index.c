@@ -225,6 +225,72 @@ static bool is_finite(const struct hnsw_index *x, uint32_t id)
 	return true;
 }
 
+static bool has_pair(const struct old_index *old, uint64_t label)
+{
+	for (size_t i = 0; i < old->pair_count; i++)
+		if (old->pair[i].label == label)
+			return true;
+	return false;
+}
+
+static bool has_same_vector(const struct hnsw_index *x, uint32_t a, uint32_t b)
+{
+	return memcmp(hnsw_vector(x, a), hnsw_vector(x, b), x->dim * sizeof(float)) == 0;
+}
+
+/* A label one bit away from @label that the pickle gives an id, and that no element has. */
+static bool lacks_neighbour(const struct old_index *old, const struct old_element *all,
+			    size_t count, uint64_t label)
+{
+	for (unsigned bit = 0; bit < 63; bit++) {
+		const struct old_element key = { .label = label ^ UINT64_C(1) << bit };
+		bool is_there = false;
+
+		if (!has_pair(old, key.label))
+			continue;
+		for (size_t i = 0; i < count && !is_there; i++)
+			is_there = all[i].label == key.label;
+		if (!is_there)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Two processes on one directory give the same label to different records, and each writes its own
+ * elements over the other's, at places of its own: what is left is some of either, and labels twice.
+ * A single label that two elements have, where one is missing that differs in one bit, is a flipped
+ * bit.
+ */
+static bool is_of_two(const struct old_index *old, const struct old_element *all, size_t count)
+{
+	size_t doubles = 0, flips = 0;
+
+	for (size_t i = 1; i < count && doubles < 2; i++) {
+		if (all[i].label != all[i - 1].label)
+			continue;
+		doubles++;
+		flips += !has_same_vector(&old->index, all[i].id, all[i - 1].id) &&
+			 lacks_neighbour(old, all, count, all[i].label);
+	}
+	return doubles > 1 || doubles > flips;
+}
+
+/*
+ * Of the elements @from to @to, which share a label, is one the record's? Where two processes wrote,
+ * that is only sure where both have the same vector: nothing in the file tells whose an element is.
+ */
+static bool is_believed(const struct old_index *old, const struct old_element *from,
+			const struct old_element *to)
+{
+	if (!old->is_of_two)
+		return to - from == 1;
+	for (const struct old_element *e = from + 1; e < to; e++)
+		if (!has_same_vector(&old->index, from->id, e->id))
+			return false;
+	return to - from > 1;
+}
+
 /* Live elements with a vector and a label of their own, sorted by label. */
 static int list_elements(struct old_index *old, struct vs_err *err)
 {
@@ -247,13 +313,14 @@ static int list_elements(struct old_index *old, struct vs_err *err)
 	}
 	if (count > 1)
 		qsort(old->element, count, sizeof(*old->element), compare_elements);
+	old->is_of_two = is_of_two(old, old->element, count);
 	for (size_t i = 0; i < count;) {
-		struct old_element e = old->element[i];
-		size_t n = 0;
+		size_t from = i;
+		struct old_element e = old->element[from];
 
-		for (; i < count && old->element[i].label == e.label; i++)
-			n++;
-		if (n == 1 && is_finite(x, e.id))
+		while (i < count && old->element[i].label == e.label)
+			i++;
+		if (is_believed(old, old->element + from, old->element + i) && is_finite(x, e.id))
 			old->element[to++] = e;
 	}
 	old->element_count = to;

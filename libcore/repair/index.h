@@ -15,6 +15,11 @@
  *	   many, and where no vector of the queue contradicts it;
  *	3. a row of the queue above the position, where the record is older than that row.
  *
+ * Where two processes have written one index, elements of either are left, and nothing tells whose
+ * one is: the old index is then believed only where both have the same vector under a label, and
+ * every other record without a vector in the queue is lost. (Where each has overwritten all of the
+ * other's, no label is there twice, and nothing shows.)
+ *
  * Where the old ids, labels and vectors are all sound, the graph is mended in place of being built:
  * only elements with damaged links are linked anew, and internal ids and deleted marks stay.
  */
@@ -67,8 +72,9 @@ struct index_summary {
 	uint64_t source[INDEX_SOURCES]; /* by where their vectors come from */
 	uint64_t paired;                /* of those from the index: by order, not by the pickle */
 	uint64_t norms_lost;            /* cosine: have their direction, and the length 1 */
-	uint64_t lost;                  /* records without any copy of their vector */
+	uint64_t lost;                  /* records without any copy that is surely theirs */
 	uint64_t dropped;               /* ids of the old index that no record has */
+	bool is_of_two;                 /* two processes wrote the old one */
 	bool is_mended;                 /* graph mended; the figures below say how */
 	uint32_t kept, relinked;
 	struct buf lost_ids;      /* of the lost, each followed by a newline; escaped */

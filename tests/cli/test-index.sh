@@ -62,6 +62,40 @@ the_lost_are_named() {
         out_has "doc-17" && json verify 4 verify "$store" && jq_is '[.findings[].code] == ["chroma-index-id-missing"]'
 }
 
+# Two servers wrote one directory, and gave one label to two records. Where neither queue nor both of them tell, nothing
+# is given back: none has the vector of another.
+nobody_gets_anothers() {
+    fresh two-writers && json change 4 index rebuild --yes "$store" && jq_is '.indexes[0].records == 6 and .indexes[0].lost == 82 and
+            (.incomplete | length) == 82' && "$python" "$source/tests/cli/chroma-truth.py" "$vsctl" "$store" \
+        "$source/tests/data/chroma/two-writers-truth.json" 82 && fresh two-writers && runs 4 index rebuild --yes "$store" &&
+        out_has "82 without a copy of their vector that is surely theirs" && out_has "two processes"
+}
+
+# A flipped bit makes two elements of one label as well, and costs no more than these two.
+a_flipped_label() {
+    fresh base && flip_label "$store"/24e69c0e-7aba-41e6-934b-8f72a5d57d41 && json change 4 index rebuild --yes "$store" docs &&
+        jq_is '.indexes[0].lost <= 2 and .indexes[0].records >= 30'
+}
+
+flip_label() {
+    "$python" - "$1" <<'FLIP'
+import struct
+import sys
+
+with open(sys.argv[1] + "/header.bin", "rb") as f:
+    header = f.read()
+count, size, label = struct.unpack_from("<QQQ", header, 20)
+with open(sys.argv[1] + "/data_level0.bin", "r+b") as f:
+    at = {}
+    for i in range(count):
+        f.seek(i * size + label)
+        at[struct.unpack("<Q", f.read(8))[0]] = i * size + label
+    victim = max(l for l in at if l ^ 2 in at)
+    f.seek(at[victim])
+    f.write(struct.pack("<Q", victim ^ 2))
+FLIP
+}
+
 dry_run_changes_nothing() {
     fresh killed-while-persisting && unchanged json change 4 index rebuild --dry-run "$store" &&
         jq_is '(.applied | not) and .indexes[0].by_order == 38'
@@ -104,6 +138,8 @@ check "an add without effect" an_add_without_effect
 check "only what is damaged is linked anew" only_the_damage_is_mended
 check "each damage of an index is mended" each_is_mended
 check "records without a copy are named" the_lost_are_named
+check "two writers: nobody gets another's vector" nobody_gets_anothers
+check "a flipped bit of a label" a_flipped_label
 check "a dry run changes nothing" dry_run_changes_nothing
 check "a rebuild is taken back" it_is_taken_back
 check "the database is not touched" the_database_is_not_touched
