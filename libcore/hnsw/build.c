@@ -79,7 +79,7 @@ static int take_element(struct hnsw_graph *g, uint64_t label, const float *vecto
 	if (g->is_linked || g->index.count >= g->room)
 		return vs_fail(err, VS_EUSAGE, "the graph has room for %" PRIu64 " elements only",
 			       g->room);
-	for (uint32_t i = 0; i < g->index.dim; i++)
+	for (uint32_t i = 0; !hnsw_all_finite(vector, g->index.dim) && i < g->index.dim; i++)
 		if (!isfinite(vector[i]))
 			return vs_fail(err, VS_EFORMAT,
 				       "value %u of the vector with label %" PRIu64
@@ -133,12 +133,12 @@ int hnsw_graph_add(struct hnsw_graph *g, uint64_t label, const float *vector, bo
 
 /* ---- scratch ---- */
 
-int hnsw_graph_prepare(struct hnsw_graph *g, struct vs_err *err)
+int hnsw_graph_prepare(struct hnsw_graph *g, bool with_codes, struct vs_err *err)
 {
 	size_t lists = (size_t)g->index.header.max_m0 + 1;
 	int r;
 
-	r = hnsw_codes_make(&g->index, g->params.space, &g->codes, err);
+	r = with_codes ? hnsw_codes_make(&g->index, g->params.space, &g->codes, err) : 0;
 	if (r < 0)
 		return r;
 	g->is_close = vs_try_alloc(g->index.count + (size_t)1, sizeof(*g->is_close));
@@ -366,7 +366,7 @@ int hnsw_graph_link(struct hnsw_graph *g, struct vs_progress *progress,
 	g->index.header.count = g->index.count;
 	r = draw_levels(g, err);
 	if (r == 0)
-		r = hnsw_graph_prepare(g, err);
+		r = hnsw_graph_prepare(g, true, err);
 	if (r == 0)
 		r = insert_all(g, progress, err);
 	if (r == 0)

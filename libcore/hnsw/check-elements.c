@@ -194,25 +194,44 @@ static int check_values(struct elements *e, uint32_t id)
 	return check_length(e, id, f.value);
 }
 
+static int check_piece(struct elements *e, uint32_t from)
+{
+	const struct hnsw_index *x = e->c->index;
+	uint64_t end = VS_MIN((uint64_t)from + HNSW_CLEAN_PIECE, (uint64_t)x->count);
+	int r = 0;
+
+	for (uint64_t id = from; r == 0 && id < end; id++) {
+		e->c->stats->deleted += hnsw_is_deleted(x, (uint32_t)id);
+		r = check_lists(e, (uint32_t)id);
+		if (r == 0)
+			r = check_label(e, (uint32_t)id);
+		if (r == 0)
+			r = check_values(e, (uint32_t)id);
+	}
+	return r;
+}
+
 int hnsw_check_elements(struct hnsw_checker *c)
 {
 	const struct hnsw_index *x = c->index;
-	cleanup_(elements_fini) struct elements e = {
-		.c = c,
-		.stamp = vs_try_alloc((size_t)x->count + 1, sizeof(*e.stamp)),
-	};
-	int r = 0;
+	size_t pieces = (size_t)x->count / HNSW_CLEAN_PIECE + 1;
+	cleanup_(vs_freep) bool *is_clean = vs_try_alloc(pieces, sizeof(*is_clean));
+	cleanup_(elements_fini) struct elements e = { .c = c };
+	int r;
 
-	if (e.stamp == NULL)
+	if (is_clean == NULL)
 		return vs_fail(c->err, VS_ENOMEM, "no memory to check %u elements", x->count);
 	c->stats->out_min = x->count > 0 ? UINT32_MAX : 0;
-	for (uint32_t id = 0; r == 0 && id < x->count; id++) {
-		c->stats->deleted += hnsw_is_deleted(x, id);
-		r = check_lists(&e, id);
-		if (r == 0)
-			r = check_label(&e, id);
-		if (r == 0)
-			r = check_values(&e, id);
+	r = hnsw_find_clean(c, is_clean);
+	for (size_t i = 0; r == 0 && i < pieces; i++) {
+		if (is_clean[i])
+			continue;
+		if (e.stamp == NULL)
+			e.stamp = vs_try_alloc((size_t)x->count + 1, sizeof(*e.stamp));
+		if (e.stamp == NULL)
+			return vs_fail(c->err, VS_ENOMEM, "no memory to check %u elements",
+				       x->count);
+		r = check_piece(&e, (uint32_t)(i * HNSW_CLEAN_PIECE));
 	}
 	return r;
 }

@@ -19,6 +19,15 @@ int hnsw_report(struct hnsw_checker *c, const struct hnsw_finding *f);
 /* The fields of the header against each other. */
 int hnsw_check_header(struct hnsw_checker *c, const struct hnsw_header *h);
 
+#define HNSW_CLEAN_PIECE 256u
+
+/*
+ * Set @is_clean for each piece of elements, the last one shorter, that nothing is to be reported of:
+ * all that hnsw_check_elements() would ask. Their figures go to the stats and to @linked. @is_clean
+ * is zeroed, and a label that comes twice in the index leaves it so. VS_ENOMEM is the only failure.
+ */
+must_check_ int hnsw_find_clean(struct hnsw_checker *c, bool *is_clean);
+
 /* Each element by itself: flags, links, label, values. */
 int hnsw_check_elements(struct hnsw_checker *c);
 

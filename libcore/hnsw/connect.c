@@ -10,6 +10,7 @@
 
 #include "hnsw/graph.h"
 
+#define AHEAD 8u
 #define ROUNDS 4u /* of finding and linking; one is nearly always enough */
 
 uint32_t hnsw_reach(const struct hnsw_index *x, uint32_t from, uint64_t *bits, uint32_t *queue)
@@ -23,6 +24,12 @@ uint32_t hnsw_reach(const struct hnsw_index *x, uint32_t from, uint64_t *bits, u
 	queue[tail++] = from;
 	while (head < tail) {
 		struct hnsw_links links = hnsw_links(x, queue[head++], 0);
+
+		/* The next but few: its links are on their way when its turn comes. */
+		if (head + AHEAD < tail) {
+			__builtin_prefetch(hnsw_record(x, queue[head + AHEAD]));
+			__builtin_prefetch(hnsw_record(x, queue[head + AHEAD]) + 64);
+		}
 
 		for (uint32_t i = 0; i < links.count; i++) {
 			uint32_t to = hnsw_link(&links, i);

@@ -91,6 +91,27 @@ const struct hnsw_kernels *hnsw_kernels_at(size_t i)
 	return i < kernels_here() ? &kernels[i] : NULL;
 }
 
+/* Blocks without a branch: what a compiler makes vectors of. */
+bool hnsw_all_finite(const float *v, size_t count)
+{
+	uint32_t bad = 0;
+	size_t i = 0;
+
+	for (; i + LANES <= count; i += LANES) {
+		uint32_t bits[LANES];
+		uint32_t here[LANES];
+
+		memcpy(bits, v + i, sizeof(bits));
+		for (size_t k = 0; k < LANES; k++)
+			here[k] = (bits[k] & 0x7f800000) == 0x7f800000;
+		for (size_t k = 0; k < LANES; k++)
+			bad |= here[k];
+	}
+	for (; i < count; i++)
+		bad |= !isfinite(v[i]);
+	return bad == 0;
+}
+
 double hnsw_norm(const float *v, size_t dim)
 {
 	double sum = 0;

@@ -5,6 +5,8 @@
 
 #include "hnsw/hnsw.h"
 
+bool hnsw_all_finite(const float *v, size_t count);
+
 #if defined(__x86_64__)
 #define HNSW_HAS_X86 1
 

@@ -5,6 +5,7 @@
  * The room's inside: heaps, label tables, the walk through one level, the graph that is built
  */
 
+#include "hnsw/distance.h"
 #include "hnsw/hnsw.h"
 
 #include <math.h>
@@ -215,8 +216,9 @@ uint32_t hnsw_draw_level(uint64_t seed, uint32_t id, double mult);
  */
 must_check_ int hnsw_graph_layout(struct hnsw_graph *g, const uint8_t *levels, struct vs_err *err);
 
-/* Searchers and locks for the time of linking. */
-must_check_ int hnsw_graph_prepare(struct hnsw_graph *g, struct vs_err *err);
+/* Searchers and locks for the time of linking; codes only where @with_codes is set, as making them
+ * takes as long as inserting a few elements in a hundred. */
+must_check_ int hnsw_graph_prepare(struct hnsw_graph *g, bool with_codes, struct vs_err *err);
 void hnsw_graph_done(struct hnsw_graph *g);
 
 /* Link one element on its levels down to @bottom, as far as the entry point has them. */

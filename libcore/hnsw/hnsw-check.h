@@ -67,6 +67,7 @@ struct hnsw_check_request {
 	enum hnsw_space space;
 	uint64_t label_max; /* total_elements_added of the pickle; 0 when it is not known */
 	bool is_quick;      /* header and sizes only; no element is read */
+	struct pool *pool;  /* may be NULL: one thread. Findings come from the caller's, in order */
 	/* Returns 0, or a negative status with @err filled to stop. */
 	int (*finding)(void *ctx, const struct hnsw_finding *f, struct vs_err *err);
 	void *ctx;
@@ -89,8 +90,8 @@ struct hnsw_stats {
 
 /*
  * Check the files. Returns 1, or 0 when the header was so broken that elements could not be looked
- * at (which was reported), or a negative status: the callback's, or VS_ENOMEM. Memory: up to 44
- * bytes per element, most of it to compare labels.
+ * at (which was reported), or a negative status: the callback's, or VS_ENOMEM. Memory: 20
+ * bytes per element and 4 for each thread; up to 36 more, to compare labels, where there is damage.
  */
 must_check_ int hnsw_check(const struct hnsw_files *files, const struct hnsw_check_request *request,
 			   struct hnsw_stats *stats, struct vs_err *err);

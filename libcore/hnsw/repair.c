@@ -56,14 +56,6 @@ static int prepare(struct repair *p, struct vs_err *err)
 
 /* ---- elements and levels ---- */
 
-static bool is_finite(const float *v, uint32_t dim)
-{
-	for (uint32_t i = 0; i < dim; i++)
-		if (!isfinite(v[i]))
-			return false;
-	return true;
-}
-
 /* Copy the record without its links. */
 static int copy_element(struct repair *p, uint32_t id, struct vs_err *err)
 {
@@ -74,7 +66,7 @@ static int copy_element(struct repair *p, uint32_t id, struct vs_err *err)
 
 	if (x->length.len / sizeof(length) <= id || !isfinite(length))
 		length = 1;
-	if (is_finite(hnsw_vector(x, id), x->dim))
+	if (hnsw_all_finite(hnsw_vector(x, id), x->dim))
 		return hnsw_graph_add_stored(p->g, label, hnsw_vector(x, id), length,
 					     hnsw_is_deleted(x, id), err);
 	p->state[id] = STATE_LOST;
@@ -211,12 +203,22 @@ static void ground_lost(struct repair *p)
 			p->levels[id] = 0;
 }
 
+/* Are so many to be inserted that it is worth while to make codes of all? */
+static bool are_many(const struct repair *p)
+{
+	uint32_t count = 0;
+
+	for (uint32_t id = 0; id < p->from->count; id++)
+		count += p->state[id] == STATE_RELINK;
+	return count > p->from->count / 16;
+}
+
 static int insert_damaged(struct repair *p, struct vs_err *err)
 {
 	struct hnsw_graph *g = p->g;
 	uint32_t entry = g->index.header.entry;
 	uint32_t start = sound_start(p);
-	int r = hnsw_graph_prepare(g, err);
+	int r = hnsw_graph_prepare(g, are_many(p), err);
 
 	if (r < 0 || entry >= g->index.count)
 		return r;

@@ -212,5 +212,10 @@ int main(int argc, char **argv)
 	for (size_t i = 0; i < VS_COUNT(names); i++)
 		if (section == NULL || strcmp(section, names[i]) == 0)
 			is_good = run_build(names[i], number(argv, argc, 2, 10000), dim) && is_good;
+	if (section == NULL || strcmp(section, "relink") == 0)
+		is_good = bench_relink(number(argv, argc, 2, 10000), dim) && is_good;
+	if (section == NULL || strcmp(section, "check") == 0)
+		is_good = bench_check(number(argv, argc, 2, 1000000), number(argv, argc, 3, 16)) &&
+			  is_good;
 	return is_good ? 0 : 1;
 }

@@ -16,3 +16,7 @@ struct bench_time bench_find_exact(struct bench_data *d, const struct hnsw_index
 /* Recall@10 of all queries, and the time they took. */
 double bench_recall(const struct bench_data *d, const struct hnsw_index *x, size_t ef,
 		    struct bench_time *time);
+
+/* hnsw-graph.c: each prints its figures, and is false where a result is wrong. */
+bool bench_check(size_t count, size_t dim);
+bool bench_relink(size_t count, size_t dim);

@@ -411,3 +411,100 @@ Test(hnsw_check, callback_stops_the_check)
 	cr_assert_eq(hnsw_check(&files, &request, &stats, &err), VS_ELIMIT);
 	cr_assert_eq(stats.findings, 1);
 }
+
+/* ---- many elements, many threads ---- */
+
+struct told {
+	struct hnsw_finding f[4096];
+	unsigned count;
+};
+
+static int tell(void *ctx, const struct hnsw_finding *f, struct vs_err *err)
+{
+	struct told *t = ctx;
+
+	(void)err;
+	if (t->count < VS_COUNT(t->f))
+		t->f[t->count++] = *f;
+	return 0;
+}
+
+static void check_in(const struct kit_index *k, unsigned threads, struct told *told,
+		     struct hnsw_stats *stats)
+{
+	cleanup_(pool_freep) struct pool *pool = threads > 1 ? pool_new(threads) : NULL;
+	const struct hnsw_files files = kit_files(k);
+	const struct hnsw_check_request request = {
+		.space = HNSW_COSINE, .pool = pool, .finding = tell, .ctx = told
+	};
+	struct vs_err err = { 0 };
+
+	told->count = 0;
+	cr_assert_eq(hnsw_check(&files, &request, stats, &err), 1, "%s", err.text);
+}
+
+/* Where bytes are damaged here and there, all is told as one thread tells it, and in that order. */
+Test(hnsw_check, threads_tell_the_same)
+{
+	cleanup_(vs_freep) float *v = kit_vectors(2000, 6, 5);
+	const struct hnsw_params params = {
+		.space = HNSW_COSINE, .dim = 6, .m = 4, .ef_construction = 20, .seed = 3
+	};
+	cleanup_(hnsw_graph_freep) struct hnsw_graph *g = kit_graph(v, 2000, &params);
+	cleanup_(vs_freep) struct told *one = vs_alloc(sizeof(*one));
+	cleanup_(vs_freep) struct told *many = vs_alloc(sizeof(*many));
+	uint64_t state = 11;
+
+	for (unsigned round = 0; round < 60; round++) {
+		cleanup_(kit_index_fini) struct kit_index k = { 0 };
+		struct hnsw_stats a, b;
+
+		kit_save(g, &k);
+		for (unsigned i = 0; i < round; i++) {
+			struct buf *file = &k.file[i % 3 == 0 ? HNSW_LINKS : HNSW_LEVEL0];
+
+			file->ptr[(size_t)(kit_random(&state) * (float)file->len) % file->len] ^=
+				(unsigned char)(1u << i % 8);
+		}
+		check_in(&k, 1, one, &a);
+		check_in(&k, 3, many, &b);
+		cr_assert(round == 0 || one->count > 0);
+		cr_assert_eq(one->count, many->count);
+		for (unsigned i = 0; i < one->count; i++)
+			cr_assert(one->f[i].kind == many->f[i].kind &&
+					  one->f[i].off == many->f[i].off &&
+					  one->f[i].element == many->f[i].element &&
+					  one->f[i].actual == many->f[i].actual,
+				  "round %u, finding %u", round, i);
+		cr_assert(a.links0 == b.links0 && a.out_min == b.out_min && a.no_in == b.no_in &&
+			  a.deleted == b.deleted && a.in_max == b.in_max &&
+			  a.label_highest == b.label_highest &&
+			  memcmp(a.per_level, b.per_level, sizeof(a.per_level)) == 0);
+	}
+}
+
+/* A piece that is not clean counts as a clean one does. */
+Test(hnsw_check, figures_do_not_depend_on_findings)
+{
+	cleanup_(vs_freep) float *v = kit_vectors(2000, 6, 5);
+	const struct hnsw_params params = {
+		.space = HNSW_L2, .dim = 6, .m = 4, .ef_construction = 20, .seed = 3
+	};
+	cleanup_(hnsw_graph_freep) struct hnsw_graph *g = kit_graph(v, 2000, &params);
+	cleanup_(kit_index_fini) struct kit_index k = { 0 };
+	struct kit_findings found;
+	struct hnsw_stats clean, odd;
+	const float nan = NAN;
+
+	kit_save(g, &k);
+	(void)kit_check(&k, HNSW_L2, &found, &clean);
+	cr_assert_eq(clean.findings, 0);
+	for (uint32_t id = 0; id < 2000; id += 150)
+		memcpy(k.file[HNSW_LEVEL0].ptr + hnsw_record_off(&g->index, id) +
+			       g->index.vector_offset,
+		       &nan, sizeof(nan));
+	(void)kit_check(&k, HNSW_L2, &found, &odd);
+	cr_assert_eq(found.count[HNSW_VALUE_NOT_FINITE], 14);
+	odd.findings = 0;
+	cr_assert_eq(memcmp(&clean, &odd, sizeof(clean)), 0);
+}
