@@ -25,6 +25,11 @@ struct piece {
 	struct vs_err err;
 };
 
+/* What a worker makes its pieces in: the same memory each time, which the cache has. */
+struct desk {
+	struct buf raw, file;
+};
+
 struct round {
 	struct piece pieces[ROUND_PIECES];
 	size_t count;
@@ -35,8 +40,9 @@ struct writing {
 	struct round rounds[2];
 	unsigned now; /* which of them is being made; the other is being written */
 	struct snap_packer **packers;
-	unsigned packer_count;
-	int result; /* of writing */
+	struct desk *desks;
+	unsigned packer_count; /* and of desks: one of each for a worker */
+	int result;            /* of writing */
 	struct vs_err err;
 };
 
@@ -91,17 +97,40 @@ static int pack_raw(struct snap_packer *packer, struct piece *p)
 	return r;
 }
 
-static void make_piece(struct writing *w, unsigned worker, struct piece *p)
+static void add_items(struct writing *w, struct piece *p)
 {
-	p->result = 0;
 	for (size_t i = p->first; p->result == 0 && i < p->end; i++) {
 		if (!w->mk->items[i].must_read)
 			continue;
 		p->result = add_item(w->mk, p, &w->mk->items[i]);
 		snap_progress_step(w->mk->req->progress);
 	}
+}
+
+static void change_places(struct piece *p, struct desk *desk)
+{
+	struct desk kept = *desk;
+
+	*desk = (struct desk){ p->raw, p->file };
+	p->raw = kept.raw;
+	p->file = kept.file;
+}
+
+static void make_piece(struct writing *w, unsigned worker, struct piece *p)
+{
+	bool has_items = p->first < p->end; /* else it is a segment that is there already */
+	struct desk *desk = &w->desks[worker];
+
+	p->result = 0;
+	if (has_items) {
+		change_places(p, desk);
+		buf_clear(&p->raw);
+		add_items(w, p);
+	}
 	if (p->result == 0)
 		p->result = pack_raw(w->packers[worker], p);
+	if (has_items)
+		change_places(p, desk);
 }
 
 /* ---- writing ---- */
@@ -314,9 +343,13 @@ static void writing_fini(struct writing *w)
 		buf_fini(&p->out);
 		buf_fini(&p->file);
 	}
-	for (unsigned i = 0; i < w->packer_count; i++)
+	for (unsigned i = 0; i < w->packer_count; i++) {
 		snap_packer_freep(&w->packers[i]);
+		buf_fini(&w->desks[i].raw);
+		buf_fini(&w->desks[i].file);
+	}
 	free(w->packers);
+	free(w->desks);
 }
 
 static void writing_freep(struct writing **w)
@@ -378,6 +411,7 @@ int making_write_archive(struct making *mk, struct vs_err *err)
 	w->mk = mk;
 	w->packer_count = pool_threads(mk->pool);
 	w->packers = vs_alloc_array(w->packer_count, sizeof(struct snap_packer *));
+	w->desks = vs_alloc_array(w->packer_count, sizeof(*w->desks));
 	for (unsigned i = 0; i < w->packer_count; i++)
 		w->packers[i] = snap_packer_new();
 	r = begin_file(mk, err);
