@@ -290,6 +290,23 @@ static int finish(struct change *c, int status, const char *outcome,
 	return status;
 }
 
+/* What a person may decide for: what the first problem asks that another command mends. */
+static void say_left(struct change *c)
+{
+	cleanup_(buf_fini) struct buf next = { 0 };
+	cleanup_(buf_fini) struct buf own = { 0 };
+	const char *fix = NULL;
+
+	buf_printf(&own, "vsctl %s ", c->app->command_words);
+	for (size_t i = 0; i < c->plan.leftover_count && !fix; i++) {
+		fix = c->plan.leftovers[i].fix;
+		if (fix && strncmp(fix, buf_cstr(&own), own.len) == 0)
+			fix = NULL;
+	}
+	text_command(&next, fix ? fix : "vsctl verify --explain STORE", c->store->path, NULL);
+	emit_line(&c->app->emit, "what is left needs a person; next: %s", buf_cstr(&next));
+}
+
 static int dry_run(struct change *c)
 {
 	struct emit *e = &c->app->emit;
@@ -306,20 +323,20 @@ static int dry_run(struct change *c)
 	if (c->plan.count > 0)
 		emit_line(e,
 			  "dry run: nothing was changed; run it again without --dry-run to do it");
+	else if (c->plan.leftover_count > 0)
+		say_left(c);
 	return finish(c, status, "dry-run", NULL);
 }
 
 static int nothing_to_do(struct change *c)
 {
 	int status = exit_status(c, NULL);
-	cleanup_(buf_fini) struct buf next = { 0 };
 	struct vs_err err = { 0 };
 
 	if (session_record(c->session, AUDIT_FINISHED, status, "nothing to do", &err) < 0)
 		app_note(c->app, "%s", err.text);
-	text_command(&next, "vsctl verify --explain STORE", c->store->path, NULL);
 	if (c->plan.leftover_count > 0)
-		emit_line(&c->app->emit, "what is left needs a person; next: %s", buf_cstr(&next));
+		say_left(c);
 	else
 		emit_line(&c->app->emit, "the store is as it was");
 	return finish(c, status, "nothing-to-do", NULL);

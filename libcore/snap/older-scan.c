@@ -295,7 +295,10 @@ static int batch(struct scan *s, const char *key)
 	}
 }
 
-static int batches(struct scan *s)
+typedef int member_fn(struct scan *s, const char *key);
+
+/* What is behind the '{' of an object, each name of which comes once. */
+static int members(struct scan *s, member_fn *one)
 {
 	cleanup_(seen_fini) struct seen seen = { 0 };
 
@@ -309,7 +312,7 @@ static int batches(struct scan *s)
 		int r = name(s, &seen, &doc, &key);
 
 		if (r == 0)
-			r = batch(s, key);
+			r = one(s, key);
 		if (r == 0)
 			r = next(s, '}');
 		if (r <= 0)
@@ -317,38 +320,25 @@ static int batches(struct scan *s)
 	}
 }
 
+static int collection(struct scan *s, const char *key)
+{
+	int r;
+
+	if (key[0] == '\0' || peek(s) != '{')
+		return vs_fail(s->err, VS_EFORMAT,
+			       "collections.json: a collection without a name, or without batches");
+	s->at++;
+	r = s->to->collection(s->to->ctx, key, s->err);
+	return r == 0 ? members(s, batch) : r;
+}
+
 static int collections(struct scan *s)
 {
-	cleanup_(seen_fini) struct seen seen = { 0 };
-
 	if (peek(s) != '{')
 		return vs_fail(s->err, VS_EFORMAT,
 			       "collections.json: not an object of collections");
 	s->at++;
-	if (peek(s) == '}') {
-		s->at++;
-		return 0;
-	}
-	for (;;) {
-		cleanup_(jr_freep) struct jr *doc = NULL;
-		const char *key;
-		int r = name(s, &seen, &doc, &key);
-
-		if (r == 0 && (key[0] == '\0' || peek(s) != '{'))
-			return vs_fail(s->err, VS_EFORMAT,
-				       "collections.json: a collection without a name, or without "
-				       "batches");
-		if (r == 0) {
-			s->at++;
-			r = s->to->collection(s->to->ctx, key, s->err);
-		}
-		if (r == 0)
-			r = batches(s);
-		if (r == 0)
-			r = next(s, '}');
-		if (r <= 0)
-			return r;
-	}
+	return members(s, collection);
 }
 
 int older_scan(const struct older_text *text, const struct older_events *to, struct vs_err *err)

@@ -22,7 +22,8 @@ sound() {
 
 # A leaf of embedding_metadata: all of it is in the indexes over it, but for truth values.
 a_damaged_page() {
-    fresh sqlite-page-damage && json change 4 salvage --yes "$store" && jq_is '.applied and .errors_after == 0 and
+    fresh sqlite-page-damage && runs 4 repair --yes "$store" && last_line "what is left needs a person; next: vsctl salvage $store" &&
+        json change 4 salvage --yes "$store" && jq_is '.applied and .errors_after == 0 and
             .salvage.whole == 56 and .salvage.partly == 23 and .salvage.lost == 0 and .salvage.damages[0].page == 49 and
             .salvage.damages[0].offset == 196608 and ([.salvage.records[].missing] | unique) == [null, "metadata seen"]' &&
         sound && runs 0 verify --level deep "$store" && out_has "79 documents"
