@@ -223,13 +223,13 @@ int chroma_db_settle(sqlite3 *handle, struct vs_err *err)
 	(void)sqlite3_db_config(handle, SQLITE_DBCONFIG_ENABLE_VIEW, 0, NULL);
 	(void)sqlite3_db_config(handle, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
 	code = sqlite3_set_authorizer(handle, no_authority, NULL);
-	/* Each page is asked for by several questions, and in the order of indexes: 64 MiB of them
-	 * are kept. */
 	if (code == SQLITE_OK)
-		code = sqlite3_exec(handle,
-				    "PRAGMA temp_store=MEMORY; PRAGMA cell_size_check=ON; "
-				    "PRAGMA cache_size=-65536",
+		code = sqlite3_exec(handle, "PRAGMA temp_store=MEMORY; PRAGMA cell_size_check=ON",
 				    NULL, NULL, NULL);
+	/* Each page is asked for by several questions, and in the order of indexes: 64 MiB of them
+	 * are kept. This one reads the schema; a file that has none does without. */
+	if (code == SQLITE_OK)
+		(void)sqlite3_exec(handle, "PRAGMA cache_size=-65536", NULL, NULL, NULL);
 	return code == SQLITE_OK ? 0 : chroma_fail_sqlite(handle, code, err);
 }
 
