@@ -442,7 +442,7 @@ static int judge(struct segment_work *w, struct tallies *t, struct hnsw_stats *s
 {
 	const struct hnsw_files files = files_of(w);
 	const struct hnsw_check_request request = {
-		.space = is_cosine(w) ? HNSW_COSINE : HNSW_L2,
+		.space = w->segment->has_space ? w->segment->space : HNSW_L2,
 		.is_quick = w->req->level == CHECK_QUICK,
 		.pool = w->req->pool,
 		.finding = take_finding,

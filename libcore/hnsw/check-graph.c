@@ -50,6 +50,7 @@ static int report_unreached(struct hnsw_checker *c, const uint64_t *bits)
 	uint64_t live = x->count - c->stats->deleted;
 	/* Five of 38 were seen in a healthy index, and 16 of 50,000. */
 	uint64_t most = 8 + live / 100;
+	uint64_t cut_off = 0;
 	int r = 0;
 
 	for (uint32_t id = 0; r == 0 && id < x->count; id++) {
@@ -66,13 +67,15 @@ static int report_unreached(struct hnsw_checker *c, const uint64_t *bits)
 		c->stats->unreachable++;
 		r = hnsw_report(c, &f);
 	}
-	if (r == 0 && c->stats->unreachable > most) {
+	if (r == 0 && c->stats->unreachable > most)
+		r = hnsw_count_cut_off(c, bits, &cut_off);
+	if (r == 0 && cut_off > most) {
 		const struct hnsw_finding f = {
 			.kind = HNSW_CUT_OFF,
 			.file = HNSW_LEVEL0,
 			.element = HNSW_NO_ELEMENT,
 			.expected = most,
-			.actual = c->stats->unreachable,
+			.actual = cut_off,
 		};
 
 		r = hnsw_report(c, &f);

@@ -33,3 +33,7 @@ int hnsw_check_elements(struct hnsw_checker *c);
 
 /* What leads where: entry point, levels, reachability. */
 int hnsw_check_graph(struct hnsw_checker *c);
+
+/* How many live elements that are not in @reached were linked once, or have no link to the rest. */
+must_check_ int hnsw_count_cut_off(const struct hnsw_checker *checker, const uint64_t *reached,
+				   uint64_t *out);

@@ -5,8 +5,9 @@
  * What can be wrong with an index, told one by one
  *
  * Everything is judged by the files alone; what the pickle and the database say is for the caller
- * to compare. Healthy indexes have a few live elements that no path leads to (16 of 50,000 after
- * plain adds, 5 of 38 after many updates), so HNSW_UNREACHABLE alone is no damage; HNSW_CUT_OFF is.
+ * to compare. Healthy indexes have live elements that no path leads to (16 of 50,000 after plain
+ * adds, 5 of 38 after many updates, most of them by inner product), so HNSW_UNREACHABLE alone is no
+ * damage; HNSW_CUT_OFF is.
  */
 
 #include "util/util.h"
@@ -42,7 +43,7 @@ enum hnsw_finding_kind {
 	HNSW_LENGTH_VALUE,     /* cosine: stored norm not finite, or not above 0: @value */
 	/* the graph */
 	HNSW_UNREACHABLE, /* a live element that no path from the entry point leads to */
-	HNSW_CUT_OFF,     /* more of them than healthy graphs have: expected at most, actual */
+	HNSW_CUT_OFF,     /* so many of them had links that are gone: expected at most, actual */
 };
 
 #define HNSW_NO_ELEMENT UINT32_MAX
@@ -64,6 +65,7 @@ struct hnsw_finding {
 const char *hnsw_finding_name(enum hnsw_finding_kind kind);
 
 struct hnsw_check_request {
+	/* Also tells links that were dropped from links that were lost. */
 	enum hnsw_space space;
 	uint64_t label_max; /* total_elements_added of the pickle; 0 when it is not known */
 	bool is_quick;      /* header and sizes only; no element is read */

@@ -368,6 +368,61 @@ Test(hnsw_check, what_nothing_leads_to)
 	cr_assert_eq(found.last[HNSW_CUT_OFF].expected, 12);
 }
 
+/* Take @id out of all lists of level 0 that have more than one element. */
+static void forget(struct kit_index *k, const struct hnsw_index *x, uint32_t id)
+{
+	for (uint32_t from = 0; from < x->count; from++) {
+		unsigned char *list = k->file[HNSW_LEVEL0].ptr + hnsw_record_off(x, from);
+		uint32_t count = list[0];
+
+		for (uint32_t i = 0; i < count && count > 1; i++) {
+			uint32_t to;
+
+			memcpy(&to, list + 4 + (size_t)4 * i, sizeof(to));
+			if (to != id)
+				continue;
+			memmove(list + 4 + (size_t)4 * i, list + 4 + (size_t)4 * (i + 1),
+				(size_t)4 * (count - i - 1));
+			list[0] = (unsigned char)--count;
+		}
+	}
+}
+
+/* Links to an element that are gone, while its own are still there. */
+Test(hnsw_check, what_lost_the_links_to_it)
+{
+	cleanup_(kit_index_fini) struct kit_index k = { 0 };
+	cleanup_(vs_freep) float *v = kit_vectors(400, 8, 1);
+	const struct hnsw_params params = { .space = HNSW_L2, .dim = 8, .m = 16, .seed = 3 };
+	cleanup_(hnsw_graph_freep) struct hnsw_graph *g = kit_graph(v, 400, &params);
+	struct kit_findings found;
+	struct hnsw_stats stats;
+
+	kit_save(g, &k);
+	for (uint32_t id = 100; id < 140; id++)
+		forget(&k, hnsw_graph_index(g), id);
+	(void)kit_check(&k, HNSW_L2, &found, &stats);
+	cr_assert_geq(found.count[HNSW_UNREACHABLE], 30);
+	cr_assert_eq(found.count[HNSW_CUT_OFF], 1);
+	cr_assert_eq(found.count[HNSW_NO_LINKS], 0);
+}
+
+/*
+ * By inner product long vectors are nearest to all others, and the choice of neighbours drops the
+ * links to the short ones: the server made this index, and no path leads to 24 of its 130 elements.
+ */
+Test(hnsw_check, links_that_the_server_drops_are_not_lost)
+{
+	cleanup_(kit_index_fini) struct kit_index k = { 0 };
+	struct kit_findings found;
+	struct hnsw_stats stats;
+
+	kit_load("ip-1-hubs", &k);
+	(void)kit_check(&k, HNSW_IP, &found, &stats);
+	cr_assert_eq(found.count[HNSW_UNREACHABLE], 24);
+	cr_assert_eq(found.all, 24);
+}
+
 Test(hnsw_check, quick_reads_no_element)
 {
 	cleanup_(kit_index_fini) struct kit_index k = { 0 };
