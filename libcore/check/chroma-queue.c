@@ -41,7 +41,7 @@ static const char *metadata_fault(struct slice text)
 
 	if (text.len == 0)
 		return NULL;
-	if (jr_parse(&doc, text, &ignored) < 0 || !jr_is_object(doc))
+	if (jr_parse_foreign(&doc, text, &ignored) < 0 || !jr_is_object(doc))
 		return "its metadata are no JSON object";
 	document = jr_get(doc, "chroma:document");
 	if (document && !jr_is_null(document) && !jr_as_str(document, &value) &&

@@ -19,15 +19,40 @@ static const struct jr *outer(const json_t *v)
 	return (const struct jr *)v;
 }
 
-int jr_parse(struct jr **out, struct slice text, struct vs_err *err)
+static int load(struct jr **out, struct slice text, size_t flags, struct vs_err *err)
 {
 	json_error_t why;
-	json_t *root = json_loadb((const char *)text.ptr, text.len, JSON_REJECT_DUPLICATES, &why);
+	json_t *root = json_loadb((const char *)text.ptr, text.len, flags, &why);
 
 	if (!root)
 		return vs_fail(err, VS_EFORMAT, "not JSON: %s at byte %d", why.text, why.position);
 	*out = (struct jr *)root;
 	return 0;
+}
+
+int jr_parse(struct jr **out, struct slice text, struct vs_err *err)
+{
+	return load(out, text, JSON_REJECT_DUPLICATES, err);
+}
+
+int jr_parse_foreign(struct jr **out, struct slice text, struct vs_err *err)
+{
+	static const char nul[] = "\\u0000";
+	static const char instead[] = "\\ufffd";
+	cleanup_(buf_fini) struct buf copy = { 0 };
+
+	if (memmem(text.ptr, text.len, nul, sizeof(nul) - 1) == NULL)
+		return load(out, text, 0, err);
+	buf_append(&copy, text.ptr, text.len);
+	for (size_t at = 0; at + sizeof(nul) - 1 <= copy.len; at++) {
+		if (copy.ptr[at] != '\\')
+			continue;
+		if (memcmp(copy.ptr + at, nul, sizeof(nul) - 1) == 0)
+			memcpy(copy.ptr + at, instead, sizeof(instead) - 1);
+		/* What follows belongs to it, were it another one of them. */
+		at++;
+	}
+	return load(out, buf_slice(&copy), 0, err);
 }
 
 void jr_freep(struct jr **doc)

@@ -12,6 +12,11 @@
 struct jr;
 
 must_check_ int jr_parse(struct jr **out, struct slice text, struct vs_err *err);
+/*
+ * The same for JSON that another program wrote: keys may come twice, and a NUL in a key or a string,
+ * which is valid and which no string here can hold, is read as U+FFFD.
+ */
+must_check_ int jr_parse_foreign(struct jr **out, struct slice text, struct vs_err *err);
 void jr_freep(struct jr **doc);
 
 bool jr_is_object(const struct jr *v);

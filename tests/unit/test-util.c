@@ -251,6 +251,34 @@ Test(json, escapes_and_nests)
 			 "\"id\":\"x\xef\xbf\xbd\",\"id_hex\":\"78ff\"}");
 }
 
+/* What other programs write: NULs in keys and strings, a key twice, and a backslash before u0000. */
+Test(json, foreign_documents_are_read)
+{
+	static const char text[] = "{\"a\\u0000b\": \"x\\u0000\", \"c\": \"\\\\u0000\", "
+				   "\"d\": 1, \"d\": 2, \"e\": \"\\u0000";
+	struct vs_err err = { 0 };
+	cleanup_(jr_freep) struct jr *doc = NULL;
+	cleanup_(jr_freep) struct jr *cut = NULL;
+	cleanup_(buf_fini) struct buf whole = { 0 };
+	const char *value;
+	uint64_t number;
+
+	buf_printf(&whole, "%s\"}", text);
+	cr_assert_eq(jr_parse(&doc, buf_slice(&whole), &err), VS_EFORMAT);
+	cr_assert_eq(jr_parse_foreign(&doc, buf_slice(&whole), &err), 0, "%s", err.text);
+	cr_assert(jr_get_str(doc,
+			     "a\xef\xbf\xbd"
+			     "b",
+			     &value));
+	cr_assert_str_eq(value, "x\xef\xbf\xbd");
+	cr_assert(jr_get_str(doc, "c", &value));
+	cr_assert_str_eq(value, "\\u0000");
+	cr_assert(jr_get_uint(doc, "d", &number));
+	cr_assert_eq(number, 2);
+	for (size_t len = 0; len < sizeof(text) - 1; len++)
+		cr_assert_eq(jr_parse_foreign(&cut, slice_of(text, len), &err), VS_EFORMAT);
+}
+
 Test(clock, formats_utc)
 {
 	char text[32];

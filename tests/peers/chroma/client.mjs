@@ -37,16 +37,18 @@ export async function start(script, version, store) {
 }
 
 export async function stop(server) {
+    if (server.child.exitCode !== null || server.child.signalCode !== null)
+        return;
     const ended = new Promise((done) => server.child.on("exit", done));
     server.child.kill("SIGKILL");
     await ended;
 }
 
-// POST @body to a path below the collections of a database, or GET when there is none.
-export async function call(server, database, path, body) {
-    const [tenant, name] = database;
-    const response = await fetch(`${server.base}/tenants/${tenant}/databases/${name}/collections${path}`, {
-        method: body === undefined ? "GET" : "POST",
+// @method on a path below the collections of @database, [tenant, name], or below nothing when there is none.
+export async function request(server, method, database, path, body) {
+    const place = database ? `/tenants/${encodeURIComponent(database[0])}/databases/${encodeURIComponent(database[1])}/collections` : "";
+    const response = await fetch(server.base + (place ? place + path : encodeURI(path)), {
+        method,
         headers: { "content-type": "application/json" },
         body: body === undefined ? undefined : JSON.stringify(body),
     });
@@ -54,4 +56,9 @@ export async function call(server, database, path, body) {
     if (!response.ok)
         throw new Error(`${path}: ${response.status} ${text.slice(0, 300)}`);
     return text ? JSON.parse(text) : null;
+}
+
+// POST @body to a path below the collections of a database, or GET when there is none.
+export async function call(server, database, path, body) {
+    return request(server, body === undefined ? "GET" : "POST", database, path, body);
 }
