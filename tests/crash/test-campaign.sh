@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# test-campaign.sh VSCTL [SECONDS]: faults from outside
+# test-campaign.sh VSCTL [SECONDS [OPERATION...]]: faults from outside
 #
 # The program as it is installed, with the kernel's answers changed by strace: at the n-th call that changes a disk it
 # is killed, or the call fails with EIO or ENOSPC. Afterwards the store is as before or as after, byte for byte, and
@@ -72,6 +72,32 @@ with_chroma_gone_back() {
     "$vsctl" rollback --yes --force "$scratch/store" one >/dev/null 2>&1
 }
 
+# damaged STORE: as the tests have it
+damaged() {
+    rm -rf "$scratch/store" && mkdir -p "$scratch/chroma" &&
+        tar -C "$scratch/chroma" -xJf "$source/tests/data/chroma/stores.tar.xz" "$1" && cp -a "$scratch/chroma/$1" "$scratch/store"
+}
+
+# A page of the database is lost, and an old log is taken in first.
+with_damaged_pages() {
+    damaged leftover-wal
+    head -c 4096 /dev/zero | tr '\0' '\245' | dd of="$scratch/store/chroma.sqlite3" bs=4096 seek=48 conv=notrunc status=none
+}
+
+# Rows of the queue that nobody needs.
+with_queue() {
+    damaged queue-unpurged
+}
+
+# Several findings: in the database, and in an index.
+with_chroma_damages() {
+    damaged fts-rows-missing
+    printf x >>"$scratch/store/24e69c0e-7aba-41e6-934b-8f72a5d57d41/link_lists.bin"
+    : >"$scratch/store/24e69c0e-7aba-41e6-934b-8f72a5d57d41/index_metadata.pickle"
+    mkdir "$scratch/store/24e69c0e-0000-41e6-934b-8f72a5d57d41"
+    printf x >"$scratch/store/24e69c0e-0000-41e6-934b-8f72a5d57d41/header.bin"
+}
+
 with_change() {
     "$vsctl" quarantine add --yes "$scratch/store" 748200f7 >/dev/null 2>&1
 }
@@ -88,6 +114,7 @@ with_log_compacted() {
 
 declare -A prepare=([recover]=plain [repair]=plain [add]=plain [release]=with_item [purge]=with_item [backup]=plain [undo]=with_change [rollback]=with_snapshot [restore]=with_snapshot
     [chroma-rollback]=with_chroma [chroma-partial]=with_chroma [chroma-undo]=with_chroma_gone_back
+    [chroma-salvage]=with_damaged_pages [chroma-optimize]=with_queue [chroma-repair]=with_chroma_damages [chroma-index]=with_chroma_damages
     [wal-compact]=with_log [wal-undo]=with_log_compacted)
 declare -A command=(
     [recover]='recover-metadata --yes --force STORE'
@@ -104,6 +131,10 @@ declare -A command=(
     [chroma-undo]='undo --yes --force STORE'
     [wal-compact]='wal compact STORE'
     [wal-undo]='wal compact --undo STORE'
+    [chroma-salvage]='salvage --yes --force STORE'
+    [chroma-optimize]='optimize --yes --force STORE'
+    [chroma-repair]='repair --yes --force STORE'
+    [chroma-index]='index rebuild --yes --force STORE docs'
 )
 
 # The scene of an operation, made once and copied for each fault.
@@ -133,7 +164,7 @@ run() {
         strace -f -qq -o "$scratch/trace" -e trace="$calls" "$@" "$vsctl" --jobs 1 $words >"$scratch/out" 2>"$scratch/err" </dev/null
     else
         # shellcheck disable=SC2086
-        "$vsctl" $words >"$scratch/out" 2>"$scratch/err" </dev/null
+        "$vsctl" --jobs 1 $words >"$scratch/out" 2>"$scratch/err" </dev/null
     fi
 }
 
@@ -241,8 +272,11 @@ if ! strace -qq -o /dev/null -e inject=fsync:error=EIO:when=1 true 2>/dev/null; 
     echo "1..0 # SKIP strace cannot trace here"
     exit 0
 fi
-[ "$seconds" -eq 0 ] || budget=$((seconds / ${#command[@]} + 1))
-for name in recover repair add release purge backup undo rollback restore chroma-rollback chroma-partial chroma-undo wal-compact wal-undo; do
+names=(recover repair add release purge backup undo rollback restore chroma-rollback chroma-partial chroma-undo chroma-salvage chroma-optimize
+    chroma-repair chroma-index wal-compact wal-undo)
+[ $# -lt 3 ] || names=("${@:3}")
+[ "$seconds" -eq 0 ] || budget=$((seconds / ${#names[@]} + 1))
+for name in "${names[@]}"; do
     check "old or new after every fault: $name" campaign "$name"
 done
 echo "# $(cat "$scratch"/points.* | awk '{ n += $1 } END { print n }') fault points of $(awk '{ n += $2 } END { print n }' "$scratch/totals") ($(paste -sd, "$scratch/totals"))"
