@@ -256,7 +256,9 @@ class Runs:
         before = tree(store, False)
         code, said = self.vsctl(*words, "--yes", "--force", store)
         left, found = self.vsctl("verify", store)
-        if words == ("repair",) and code in (0, 1) and left != 0:
+        # Where the last collection was set aside, there is no store any more.
+        is_empty = left == 8 and "without any collection" in found
+        if words == ("repair",) and code in (0, 1) and left != 0 and not is_empty:
             raise Wrong(f"repair ends with {code}, and verify with {left}\n{said}\n{found}")
         if tree(store, False) != before:
             again, said = self.vsctl("undo", "--yes", "--force", store)
