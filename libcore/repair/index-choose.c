@@ -11,10 +11,12 @@ enum { OP_ADD = 0, OP_UPDATE = 1, OP_UPSERT = 2, OP_DELETE = 3 };
 /* What the queue says of one id. */
 struct news {
 	struct slice id;
-	size_t from, to;     /* its rows in `order` */
-	struct slice below;  /* newest vector at or below the position */
-	struct slice above;  /* newest above */
-	bool is_made_above;  /* an add or upsert above: playing the queue makes it */
+	size_t from, to;    /* its rows in `order` */
+	struct slice below; /* newest vector at or below the position */
+	struct slice above; /* newest above */
+	bool is_made_above; /* an add or upsert above: playing the queue makes it */
+	bool is_made_first; /* by the first row above: it may have been there, or not */
+	bool has_above;
 	bool is_gone_above;  /* a delete above */
 	bool was_below;      /* any row at or below */
 	bool is_made_at_all; /* there is an add, so every vector it ever had is in the queue */
@@ -60,8 +62,12 @@ static void take_news(const struct chooser *c, struct news *n, const struct inde
 		n->was_below = true;
 		n->below = has_vector ? row->vector : n->below;
 	} else {
+		bool is_made = row->operation == OP_ADD || row->operation == OP_UPSERT;
+
 		n->above = has_vector ? row->vector : n->above;
-		n->is_made_above |= row->operation == OP_ADD || row->operation == OP_UPSERT;
+		n->is_made_first |= is_made && !n->has_above;
+		n->has_above = true;
+		n->is_made_above |= is_made;
 		n->is_gone_above |= row->operation == OP_DELETE;
 	}
 	n->is_made_at_all |= row->operation == OP_ADD;
@@ -172,7 +178,8 @@ static bool is_candidate(const struct chooser *c, struct slice id, bool at_end)
 {
 	const struct news *n = at_end ? NULL : find_news(c, id);
 
-	return !n || !n->is_made_above || n->was_below;
+	/* One that was deleted and made again has a new row, and will have a new label. */
+	return !n || !n->is_made_above || (n->was_below && !n->is_gone_above);
 }
 
 /* 1: the vectors of the queue say yes; 0: they do not say; -1: no. */
@@ -214,7 +221,8 @@ static bool try_pairing(struct chooser *c, bool at_end)
 		if (r < 0)
 			return false;
 		confirmed += r > 0 || label > 0;
-		c->paired[i] = e->label;
+		/* What playing the queue makes is left to it. */
+		c->paired[i] = is_candidate(c, f->rows[i].id, false) ? e->label : 0;
 		at++;
 	}
 	return at == c->old->element_count && confirmed > 0;
@@ -223,11 +231,14 @@ static bool try_pairing(struct chooser *c, bool at_end)
 /*
  * Labels and row numbers rise together, one of each for every new id. So a row number that is missing
  * between ours, and is no other collection's, stands for an id that was deleted, whose element is
- * still there: flagged, or live where the delete is in the queue above the position.
+ * still there: flagged, or live where the delete is in the queue above the position. And a row that
+ * the queue makes above the position was there before where its number is lower than that of one that
+ * was: new rows get higher numbers than all others.
  */
 struct slots {
 	size_t *row; /* owned; SIZE_MAX: a gap */
 	size_t count, max;
+	size_t open; /* rows behind, which may have been there or not */
 };
 
 static bool add_slot(struct slots *s, size_t row)
@@ -255,13 +266,24 @@ static bool is_foreign(const struct index_facts *f, int64_t number)
 	return false;
 }
 
+/* How many rows there are up to the last that was there for sure. */
+static size_t count_old_rows(const struct chooser *c)
+{
+	size_t count = c->facts->row_count;
+
+	while (count > 0 && !is_candidate(c, c->facts->rows[count - 1].id, false))
+		count--;
+	return count;
+}
+
 /* False: more than there are labels, or rows without numbers. */
 static bool list_slots(const struct chooser *c, struct slots *s)
 {
 	const struct index_facts *f = c->facts;
+	size_t count = count_old_rows(c);
 	int64_t last = 0;
 
-	for (size_t i = 0; i < f->row_count; i++) {
+	for (size_t i = 0; i < count; i++) {
 		int64_t number = f->rows[i].row;
 
 		if (number <= last)
@@ -271,12 +293,10 @@ static bool list_slots(const struct chooser *c, struct slots *s)
 				return false;
 		}
 		last = number;
-		if (is_candidate(c, f->rows[i].id, false) && !add_slot(s, i))
+		if (!add_slot(s, i))
 			return false;
 	}
-	/* Gaps behind the last candidate are of ids that the old index never had. */
-	while (s->count > 0 && s->row[s->count - 1] == SIZE_MAX)
-		s->count--;
+	s->open = f->row_count - count;
 	return s->count > 0;
 }
 
@@ -305,7 +325,7 @@ static bool slots_fit(const struct chooser *c, const struct slots *s, const uint
 		if ((label > 0 && label != labels[first + i]) ||
 		    !old_element(c->old, labels[first + i], &element))
 			return false;
-		r = confirms(c, id, element);
+		r = is_candidate(c, id, false) ? confirms(c, id, element) : 0;
 		if (r < 0)
 			return false;
 		*confirmed += r > 0 || label > 0;
@@ -313,17 +333,27 @@ static bool slots_fit(const struct chooser *c, const struct slots *s, const uint
 	return true;
 }
 
-/* Exactly one place must fit, and leave as many live elements over as the queue deletes. */
-static bool try_slots(struct chooser *c, const struct slots *s, const uint64_t *labels,
-		      size_t label_count)
+/* As many live elements must be left over as the queue deletes. */
+static bool counts_fit(const struct chooser *c, const struct slots *s)
 {
-	size_t rows = 0, gone = 0, found = SIZE_MAX, confirmed, best = 0;
+	size_t rows = 0, gone = 0, open = s->open;
 
 	for (size_t i = 0; i < s->count; i++)
 		rows += s->row[i] != SIZE_MAX;
-	for (size_t i = 0; i < c->news_count; i++)
-		gone += c->news[i].is_gone_above && !c->news[i].is_made_above;
-	if (rows + gone != c->old->live)
+	for (size_t i = 0; i < c->news_count; i++) {
+		gone += c->news[i].is_gone_above && !c->news[i].is_made_first;
+		open += c->news[i].is_gone_above && c->news[i].is_made_first;
+	}
+	return c->old->live >= rows + gone && c->old->live - rows - gone <= open;
+}
+
+/* Exactly one place must fit. */
+static bool try_slots(struct chooser *c, const struct slots *s, const uint64_t *labels,
+		      size_t label_count)
+{
+	size_t found = SIZE_MAX, confirmed, best = 0;
+
+	if (!counts_fit(c, s))
 		return false;
 	for (size_t first = 0; first + s->count <= label_count; first++) {
 		if (!slots_fit(c, s, labels, first, &confirmed))
@@ -422,7 +452,7 @@ static int choose_row(struct chooser *c, size_t i, struct vs_err *err)
 	bool has_element;
 
 	/* Playing the queue makes it. */
-	if (n && n->is_made_above && !n->was_below && label == 0)
+	if (n && n->is_made_above && !n->was_below && label == 0 && !is_paired)
 		return 0;
 	choice.label = is_paired ? c->paired[i] : label;
 	has_element = choice.label > 0 && old_element(c->old, choice.label, &choice.element);

@@ -30,6 +30,25 @@ gaps_are_counted() {
         runs 0 verify --level deep "$store"
 }
 
+# Upserts of records that are there, and records that were deleted and written again, above what the index has taken in.
+upserts_are_told_apart() {
+    fresh base && sqlite3 "$store/chroma.sqlite3" "CREATE TEMP TABLE v AS SELECT topic, vector FROM embeddings_queue WHERE id = 'doc-32';
+            INSERT INTO embeddings_queue(seq_id, operation, topic, id, vector, encoding, metadata)
+            SELECT (SELECT max(seq_id) FROM embeddings_queue) + n, o, topic, i, CASE o WHEN 2 THEN vector END, CASE o WHEN 2 THEN 'FLOAT32' END, '{}'
+            FROM v, (SELECT 1 n, 2 o, 'doc-10' i UNION SELECT 2, 2, 'doc-0' UNION SELECT 3, 3, 'doc-20' UNION SELECT 4, 2, 'doc-20');
+            UPDATE embeddings SET id = (SELECT max(id) + 1 FROM embeddings) WHERE embedding_id = 'doc-20';
+            UPDATE embedding_metadata SET id = (SELECT max(id) FROM embeddings) WHERE id = 21;
+            INSERT INTO embedding_fulltext_search(rowid, string_value) SELECT (SELECT max(id) FROM embeddings), string_value
+            FROM embedding_fulltext_search WHERE rowid = 21; DELETE FROM embedding_fulltext_search WHERE rowid = 21;
+            UPDATE embeddings SET seq_id = (SELECT max(seq_id) FROM embeddings_queue WHERE id = embedding_id)
+            WHERE embedding_id IN ('doc-0', 'doc-10', 'doc-20');
+            UPDATE max_seq_id SET seq_id = (SELECT max(seq_id) FROM embeddings_queue) WHERE segment_id IN (SELECT id FROM segments
+            WHERE scope = 'METADATA' AND collection = (SELECT id FROM collections WHERE name = 'docs'))" &&
+        runs 0 verify --level deep "$store" && rm "$store/24e69c0e-7aba-41e6-934b-8f72a5d57d41/index_metadata.pickle" &&
+        json change 1 index rebuild --yes "$store" docs && jq_is '.indexes[0].by_order == 29 and .indexes[0].lost == 0' &&
+        runs 0 verify --level deep "$store"
+}
+
 # An add of an id that is there stays in the queue and changes nothing: its vector is nobody's.
 an_add_without_effect() {
     fresh base && sqlite3 "$store/chroma.sqlite3" "INSERT INTO embeddings_queue SELECT (SELECT max(seq_id) + 1 FROM embeddings_queue), 0, 0, topic,
@@ -134,6 +153,7 @@ indexes_are_checked() {
 
 check "ids whose pickle is lost come back by their order" ids_come_back
 check "ids come back where others were deleted" gaps_are_counted
+check "upserts of what was there are told from new records" upserts_are_told_apart
 check "an add without effect" an_add_without_effect
 check "only what is damaged is linked anew" only_the_damage_is_mended
 check "each damage of an index is mended" each_is_mended
