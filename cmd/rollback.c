@@ -381,6 +381,7 @@ static int make_plan(struct going_back *g, struct vs_err *err)
 		.batches = g->words.batches,
 		.batch_count = g->words.batch_count,
 		.rehash = opts->rehash,
+		.known = opts->rehash ? NULL : session_known(g->c.session),
 		.is_whole = opts->is_whole,
 		.jobs = g->access.jobs,
 	};

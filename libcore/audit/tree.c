@@ -17,18 +17,9 @@
 /* More files than this are worth threads. */
 #define THREADS_FROM 256
 
-/*
- * A file changed so shortly before it was read may change again without its times moving on: file
- * systems count in ticks. It is read again next time.
- */
-#define SETTLED_NS (INT64_C(2) * 1000000000)
-
 struct tree_file {
 	size_t path; /* offset in the list's text */
-	uint64_t size, inode;
-	int64_t modified_ns, changed_ns;
 	struct digest digest;
-	bool is_settled;
 };
 
 struct tree_list {
@@ -38,7 +29,7 @@ struct tree_list {
 };
 
 struct audit_tree {
-	struct tree_list known; /* sorted */
+	struct file_known *known;
 };
 
 static void tree_list_fini(struct tree_list *l)
@@ -50,15 +41,23 @@ static void tree_list_fini(struct tree_list *l)
 
 struct audit_tree *audit_tree_new(void)
 {
-	return vs_alloc(sizeof(struct audit_tree));
+	struct audit_tree *tree = vs_alloc(sizeof(*tree));
+
+	tree->known = file_known_new();
+	return tree;
 }
 
 void audit_tree_freep(struct audit_tree **tree)
 {
 	if (*tree)
-		tree_list_fini(&(*tree)->known);
+		file_known_freep(&(*tree)->known);
 	free(*tree);
 	*tree = NULL;
+}
+
+struct file_known *audit_tree_known(struct audit_tree *tree)
+{
+	return tree->known;
 }
 
 static const char *path_of(const struct tree_list *l, size_t index)
@@ -191,10 +190,9 @@ struct tree_worker {
 };
 
 struct reading {
-	const struct tree_list *known;
+	struct file_known *known;
 	struct tree_list *list;
 	int store_dirfd;
-	int64_t now_ns;
 	struct batch *batches;
 	size_t batch_count, batch_cap;
 	struct tree_worker *workers;
@@ -238,41 +236,6 @@ static void make_batches(struct reading *r)
 	}
 }
 
-/* What is known of the file at @path; NULL when nothing is. */
-static const struct tree_file *find_known(const struct tree_list *known, const char *path)
-{
-	size_t low = 0;
-	size_t high = known->count;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		int order = strcmp(path_of(known, middle), path);
-
-		if (order == 0)
-			return &known->files[middle];
-		if (order < 0)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return NULL;
-}
-
-static bool is_same_file(const struct tree_file *a, const struct tree_file *b)
-{
-	return a->size == b->size && a->inode == b->inode && a->modified_ns == b->modified_ns &&
-	       a->changed_ns == b->changed_ns;
-}
-
-static void note_info(struct tree_file *f, const struct file_info *info, int64_t now_ns)
-{
-	f->size = info->size;
-	f->inode = info->inode;
-	f->modified_ns = info->modified_ns;
-	f->changed_ns = info->changed_ns;
-	f->is_settled = info->changed_ns < now_ns - SETTLED_NS;
-}
-
 static int read_blocks(struct tree_worker *w, int fd, struct digest *out, uint64_t *len,
 		       struct vs_err *err)
 {
@@ -308,10 +271,11 @@ static int read_file(struct reading *r, struct tree_worker *w, int dirfd, const 
 		return status;
 	if (info.type != FILE_REGULAR)
 		return vs_fail(err, VS_EVANISHED, "is no file any more");
-	note_info(f, &info, r->now_ns);
 	status = read_blocks(w, fd, &f->digest, &len, err);
 	if (status == 0 && len != info.size)
 		return vs_fail(err, VS_EVANISHED, "has changed while it was read");
+	if (status == 0)
+		file_known_add(r->known, &info, &f->digest);
 	return status;
 }
 
@@ -321,18 +285,13 @@ static int digest_file(struct reading *r, struct tree_worker *w, int dirfd, size
 	struct tree_file *f = &r->list->files[index];
 	const char *path = path_of(r->list, index);
 	const char *name = dir > 0 ? path + dir + 1 : path;
-	const struct tree_file *known = find_known(r->known, path);
 	struct file_info info;
 	int status;
 
-	if (known && known->is_settled &&
-	    file_stat_at(dirfd, name, FILE_NO_FOLLOW, &info, err) == 0) {
-		note_info(f, &info, r->now_ns);
-		if (info.type == FILE_REGULAR && is_same_file(f, known)) {
-			f->digest = known->digest;
-			return 0;
-		}
-	}
+	if (!file_known_is_empty(r->known) &&
+	    file_stat_at(dirfd, name, FILE_NO_FOLLOW, &info, err) == 0 &&
+	    file_known_find(r->known, &info, &f->digest, NULL))
+		return 0;
 	status = read_file(r, w, dirfd, name, f, err);
 	return status < 0 ? vs_err_in(err, "%s", path) : 0;
 }
@@ -404,10 +363,9 @@ int audit_tree_digest(struct audit_tree *tree, int store_dirfd, unsigned threads
 		      struct digest *out, struct vs_err *err)
 {
 	cleanup_(tree_list_fini) struct tree_list list = { 0 };
-	cleanup_(reading_fini) struct reading r = { .known = &tree->known,
+	cleanup_(reading_fini) struct reading r = { .known = tree->known,
 						    .list = &list,
-						    .store_dirfd = store_dirfd,
-						    .now_ns = clock_now_ns(&vs_clock_system) };
+						    .store_dirfd = store_dirfd };
 	int status;
 
 	status = list_files(&list, store_dirfd, err);
@@ -418,8 +376,5 @@ int audit_tree_digest(struct audit_tree *tree, int store_dirfd, unsigned threads
 	if (status < 0)
 		return status;
 	add_up(&list, out);
-	tree_list_fini(&tree->known);
-	tree->known = list;
-	list = (struct tree_list){ 0 };
 	return 0;
 }

@@ -14,9 +14,8 @@
  *
  * What it costs: the first digest reads every byte once, with as many threads as given. One made
  * again from the same struct reads only files whose inode, size or times have changed, and looks at
- * the rest: a call to the system each. A writing command verifies the whole store before and after
- * and so has read all of it anyway; the digest adds one more reading from the cache. 72 bytes and
- * the path are kept of each file.
+ * the rest: a call to the system each. What others have read of the store and written down in what
+ * audit_tree_known() gives (file/known.h) is not read again, nor do they read what stands there.
  *
  * Part of the room's front door.
  */
@@ -25,6 +24,9 @@ struct audit_tree; /* what was read; owned, freed with audit_tree_freep() */
 
 struct audit_tree *audit_tree_new(void);
 void audit_tree_freep(struct audit_tree **tree);
+
+/* What was read of files; borrowed. */
+struct file_known *audit_tree_known(struct audit_tree *tree);
 
 /*
  * The digest of what is below @store_dirfd now. Fails, with the path, where a file cannot be read

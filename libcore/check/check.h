@@ -13,6 +13,7 @@
  * loader makes of it (enum problem_effect), and the worst effect found decides.
  */
 
+#include "file/file.h"
 #include "store/store.h"
 #include "util/util.h"
 
@@ -176,6 +177,11 @@ struct check_request {
 	/* A directory whose Chroma database is taken for that of the store: a copy that was changed
 	 * and is to be put in its place. NULL: the store's own. */
 	const char *database;
+	/*
+	 * Of a chromem directory: the digest of each document is written down there, and documents
+	 * that are known, and that nothing was wrong with, are not read again. NULL: nothing is known.
+	 */
+	struct file_known *known;
 	const char *against;          /* an export file to compare the store with; NULL for none */
 };
 

@@ -222,6 +222,7 @@ static void visit_document(void *ctx, unsigned worker, void *chunk_,
 				     .fault = fault,
 				     .size = file_size };
 
+	again_begin(chunk);
 	chunk->tally[TALLY_BYTES] += file_size;
 	FOR_EACH_FAMILY(run, family)
 	{
@@ -261,12 +262,15 @@ static int visit(struct chromem_run *run, struct vs_err *err)
 						  .decode = run_is_full(run),
 						  .only = run->only,
 						  .pool = run->pool,
-						  .progress = run->req->progress };
+						  .progress = run->req->progress,
+						  .known = run->req->known };
 	const struct chromem_visitor visitor = { .ctx = run,
 						 .entry = visit_entry,
 						 .collection_begin = visit_begin,
 						 .chunk_new = visit_chunk_new,
 						 .document = visit_document,
+						 .remark = again_remark,
+						 .again = again_take,
 						 .chunk_end = visit_chunk_end,
 						 .collection_end = visit_end };
 	int r = chromem_scan(run->store->dirfd, &req, &visitor, err);

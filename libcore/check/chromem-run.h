@@ -107,6 +107,13 @@ struct chunk {
 	size_t misnamed_count, misnamed_cap;
 	struct scopes scopes;
 	struct fingerprints fingerprints;
+	/* Of the document that was looked at last; see chromem-again.c. */
+	struct {
+		uint64_t tally[TALLY_COUNT_]; /* before */
+		uint64_t findings;            /* likewise */
+		size_t misnamed;              /* likewise */
+		uint64_t scope;               /* what it says; 0: nothing */
+	} last;
 };
 
 /* What a directory of the store is. */
@@ -247,6 +254,17 @@ static inline bool run_is_full(const struct chromem_run *run)
 	return run->req->level >= CHECK_FULL;
 }
 
+/* ---- documents that were seen before (chromem-again.c) ---- */
+
+/* A document is going to be looked at. */
+void again_begin(struct chunk *chunk);
+
+/* remark() and again() of a visitor. */
+bool again_remark(void *ctx, void *chunk, size_t index, const struct chromem_entry *entry,
+		  struct file_remark *out);
+bool again_take(void *ctx, void *chunk, size_t index, const struct chromem_entry *entry,
+		const struct file_remark *remark, uint64_t file_size);
+
 /* ---- between families ---- */
 
 /* Report a file that does not decode. */
@@ -265,6 +283,8 @@ const char *encoding_damaged_field(struct slice name, const char *const *known, 
 /* Append how an encoding differs from the library's own; nothing when it does not. */
 void encoding_describe(uint32_t oddities, struct slice unknown_field, struct buf *out);
 
+/* Count one of @scope, if there is room. */
+void scopes_add(struct scopes *to, const struct scope *scope);
 void scopes_merge(struct scopes *to, const struct scopes *from);
 void fingerprints_merge(struct fingerprints *to, struct fingerprints *from);
 

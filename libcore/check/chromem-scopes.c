@@ -40,8 +40,7 @@ static uint64_t owner_digest(const struct chromem_doc *doc)
 	return sum;
 }
 
-/* Count one of @scope, if there is room. */
-static void scopes_add(struct scopes *scopes, const struct scope *scope)
+void scopes_add(struct scopes *scopes, const struct scope *scope)
 {
 	for (size_t i = 0; i < scopes->count; i++) {
 		if (scopes->row[i].digest == scope->digest) {
@@ -66,6 +65,7 @@ static void scopes_document(const struct sight *s)
 	if (!s->doc || s->doc->metadata_count == 0)
 		return;
 	scope.digest = owner_digest(s->doc);
+	s->chunk->last.scope = scope.digest;
 	if (scope.digest != 0)
 		scopes_add(&s->chunk->scopes, &scope);
 }

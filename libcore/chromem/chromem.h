@@ -312,6 +312,9 @@ must_check_ int chromem_mend_field(struct chromem_reader *reader, struct slice b
 /* Size of the last file read, on disk. */
 uint64_t chromem_reader_file_size(const struct chromem_reader *reader);
 
+/* Write the digest of each file that is read down in @known, which is borrowed; NULL: not any more. */
+void chromem_reader_set_known(struct chromem_reader *reader, struct file_known *known);
+
 /* Turn off the fast path, for tests that hold the two together. */
 void chromem_reader_set_general(struct chromem_reader *reader, bool general_only);
 
@@ -424,6 +427,7 @@ struct chromem_scan_request {
 	const char *only; /* one entry of the store (VS_ENOENT when absent), or NULL for all */
 	struct pool *pool;
 	struct vs_progress *progress; /* kept up to date when not NULL */
+	struct file_known *known;     /* what is read is written down there; NULL for nothing */
 };
 
 /*
@@ -453,6 +457,15 @@ struct chromem_visitor {
 	int (*chunk_end)(void *ctx, const struct chromem_collection *c, void *chunk,
 			 struct vs_err *err);
 	int (*collection_end)(void *ctx, const struct chromem_collection *c, struct vs_err *err);
+	/*
+	 * Where the request has a place for what is known. @remark comes behind each @document that
+	 * decoded: true to have *@out back when the same bytes are met again. Then @again is asked, in
+	 * place of reading the file: true when it has done what @document would have. Both or neither.
+	 */
+	bool (*remark)(void *ctx, void *chunk, size_t index, const struct chromem_entry *entry,
+		       struct file_remark *out);
+	bool (*again)(void *ctx, void *chunk, size_t index, const struct chromem_entry *entry,
+		      const struct file_remark *remark, uint64_t file_size);
 };
 
 must_check_ int chromem_scan(int dirfd, const struct chromem_scan_request *req,

@@ -88,6 +88,8 @@ struct plan {
 struct chromem_reader {
 	bool general_only;
 	unsigned waited_ms, waited_in_vain_ms; /* by settle.c */
+	struct file_known *known;              /* borrowed; NULL: nothing is written down */
+	struct file_info info;                 /* where it is: of the last file */
 	uint64_t file_size;
 	struct buf file;
 	struct unpacker unpacker;

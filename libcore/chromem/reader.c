@@ -41,6 +41,11 @@ void chromem_reader_set_general(struct chromem_reader *reader, bool general_only
 	reader->general_only = general_only;
 }
 
+void chromem_reader_set_known(struct chromem_reader *reader, struct file_known *known)
+{
+	reader->known = known;
+}
+
 int reader_reserve_embedding(struct chromem_reader *reader, size_t count, struct vs_err *err)
 {
 	size_t cap = VS_MAX(reader->embedding_cap * 2, VS_MAX(count, (size_t)1024));
@@ -91,6 +96,23 @@ static void fault_of_open(int dirfd, const char *name, int status, const struct 
 	}
 }
 
+/* Read it, and write down what was read. */
+static int read_known(struct chromem_reader *reader, int dirfd, const char *name,
+		      enum file_flags flags, enum file_type *type, struct vs_err *err)
+{
+	struct digest digest;
+	int r;
+
+	r = file_read_info_at(dirfd, name, flags, reader->unpacker.limit, &reader->file,
+			      &reader->info, err);
+	*type = reader->info.type;
+	if (r != 0 || reader->file.len != reader->info.size)
+		return r;
+	digest_of(buf_slice(&reader->file), &digest);
+	file_known_add(reader->known, &reader->info, &digest);
+	return 0;
+}
+
 int reader_load(struct chromem_reader *reader, int dirfd, const char *name, enum file_flags flags,
 		struct chromem_fault *fault, struct vs_err *err)
 {
@@ -100,8 +122,9 @@ int reader_load(struct chromem_reader *reader, int dirfd, const char *name, enum
 
 	*fault = (struct chromem_fault){ 0 };
 	reader->file_size = 0;
-	ret = file_read_at(dirfd, name, flags, reader->unpacker.limit, &reader->file, &type,
-			   &cause);
+	ret = reader->known ? read_known(reader, dirfd, name, flags, &type, &cause)
+			    : file_read_at(dirfd, name, flags, reader->unpacker.limit,
+					   &reader->file, &type, &cause);
 	if (ret == 0) {
 		reader->file_size = reader->file.len;
 		return 0;

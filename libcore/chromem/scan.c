@@ -15,6 +15,7 @@
 #include "chromem/chromem.h"
 #include "chromem/collection.h"
 #include "chromem/names.h"
+#include "chromem/read.h"
 
 #define WINDOW_COLLECTIONS 64
 #define WINDOW_WEIGHT ((size_t)1 << 20)
@@ -162,6 +163,34 @@ static int read_document(const struct scan *scan, unsigned worker, size_t index,
 	return r;
 }
 
+/* Was it read before, and is all that was seen then known still? */
+static bool is_seen(struct scan *scan, void *chunk, size_t index, const struct chromem_entry *entry)
+{
+	const struct chromem_visitor *v = scan->visitor;
+	struct file_remark remark = { 0 };
+	struct file_info info;
+	struct vs_err ignored;
+
+	if (!scan->req->known || !v->again || entry->type != FILE_REGULAR ||
+	    file_known_is_empty(scan->req->known) ||
+	    file_stat_at(scan->collection->dirfd, entry->name, FILE_NO_FOLLOW, &info, &ignored) < 0)
+		return false;
+	return file_known_find(scan->req->known, &info, NULL, &remark) && remark.flags != 0 &&
+	       v->again(v->ctx, chunk, index, entry, &remark, info.size);
+}
+
+static void keep_remark(struct scan *scan, unsigned worker, void *chunk, size_t index,
+			const struct chromem_entry *entry)
+{
+	const struct chromem_visitor *v = scan->visitor;
+	struct file_remark remark = { 0 };
+
+	if (scan->req->known && v->remark && entry->type == FILE_REGULAR &&
+	    !collection_find_ahead(scan->collection, index) &&
+	    v->remark(v->ctx, chunk, index, entry, &remark))
+		file_known_remark(scan->req->known, &scan->readers[worker]->info, &remark);
+}
+
 static void visit_document(struct scan *scan, unsigned worker, void *chunk, size_t index)
 {
 	const struct chromem_collection *c = &scan->collection->shown;
@@ -182,6 +211,8 @@ static void visit_document(struct scan *scan, unsigned worker, void *chunk, size
 		v->document(v->ctx, worker, chunk, c, index, &entry, NULL, &fault, 0);
 		return;
 	}
+	if (is_seen(scan, chunk, index, &entry))
+		return;
 	r = read_document(scan, worker, index, &entry, &doc, &fault, &size, &err);
 	if (r < 0) {
 		vs_err_in(&err, "%s/%s", c->dir, entry.name);
@@ -190,6 +221,8 @@ static void visit_document(struct scan *scan, unsigned worker, void *chunk, size
 	}
 	v->document(v->ctx, worker, chunk, c, index, &entry, r == 0 ? &doc : NULL,
 		    r == 0 ? NULL : &fault, size);
+	if (r == 0)
+		keep_remark(scan, worker, chunk, index, &entry);
 }
 
 static void visit_chunk(void *ctx, unsigned worker, size_t index)
@@ -347,8 +380,10 @@ int chromem_scan(int dirfd, const struct chromem_scan_request *req,
 	scan->req = req;
 	scan->visitor = visitor;
 	scan->readers = vs_alloc_array(threads, sizeof(struct chromem_reader *));
-	for (unsigned i = 0; i < threads; i++)
+	for (unsigned i = 0; i < threads; i++) {
 		scan->readers[i] = chromem_reader_new();
+		chromem_reader_set_known(scan->readers[i], req->known);
+	}
 	r = list_store(scan, err);
 	for (size_t i = 0; req->progress && i < scan->names.count; i++)
 		req->progress->parts += scan->names.row[i].type == FILE_DIRECTORY;

@@ -121,6 +121,7 @@ must_check_ int file_digest_at(int dirfd, const char *name, enum file_flags flag
 /* The same for what a descriptor stands for, from its beginning, wherever it is read at present. */
 must_check_ int file_digest_fd(int fd, struct digest *out, uint64_t *size, struct vs_err *err);
 
+#include "file/known.h"
 #include "file/lock.h"
 
 #include "file/ops.h"

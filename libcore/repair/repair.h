@@ -167,6 +167,13 @@ int session_state_dirfd(const struct session *s);
 const char *session_state_path(const struct session *s);
 const char *session_store_path(const struct session *s); /* absolute */
 
+/*
+ * What was read of the store in this session (file/known.h), so that the checks before and after a
+ * change, the digests of the store in the records and the proof of a rollback read each file once;
+ * borrowed.
+ */
+struct file_known *session_known(const struct session *s);
+
 /* The state directory's path for a store, as session_open() would choose it. Owned by the caller.
  */
 must_check_ int state_path_for(const char *store_path, const char *state_path, char **out,
@@ -416,6 +423,7 @@ struct rollback_request {
 	size_t batch_count;
 	int64_t at_ns; /* none that was written later; 0: all */
 	bool rehash;   /* believe no size, time and inode */
+	struct file_known *known; /* what was read in this run; borrowed, NULL: nothing */
 	bool is_whole; /* also what is in no collection: every file of the store's directory */
 	unsigned jobs;
 	/* Of a Chroma store: where the snapshot's database is, unpacked for us alone. Collections

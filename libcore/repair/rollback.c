@@ -250,12 +250,14 @@ static void remove_directories(struct rollback *rb)
 int plan_rollback(struct plan *plan, const struct rollback_request *req,
 		  struct rollback_change **changes, size_t *count, struct vs_err *err)
 {
+	const struct snap_comparison what = { req->m, req->store, req->rehash, req->jobs,
+					      req->known };
 	struct rollback rb = { .plan = plan, .req = req };
 	int r;
 
 	if (req->store->kind == STORE_CHROMA)
 		return plan_rollback_chroma(plan, req, changes, count, err);
-	r = snap_compare(req->m, req->store, req->rehash, req->jobs, on_change, &rb, err);
+	r = snap_compare_known(&what, on_change, &rb, err);
 	if (r == 0) {
 		if (req->is_whole)
 			remove_directories(&rb);
@@ -315,12 +317,13 @@ static int on_difference(void *ctx, enum snap_change kind, const char *path,
 
 int rollback_prove(const struct rollback_request *req, struct vs_err *err)
 {
+	const struct snap_comparison what = { req->m, req->store, true, req->jobs, req->known };
 	struct proof proof = { .req = req };
 	int r;
 
 	if (req->store->kind == STORE_CHROMA)
 		return rollback_prove_chroma(req, err);
-	r = snap_compare(req->m, req->store, true, req->jobs, on_difference, &proof, err);
+	r = snap_compare_known(&what, on_difference, &proof, err);
 	if (r == 0 && proof.wanted != proof.there)
 		return vs_fail(err, VS_EFORMAT,
 			       "%s: Document count mismatch: %" PRIu64 " vs %" PRIu64, proof.first,

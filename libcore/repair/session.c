@@ -288,6 +288,11 @@ const char *session_store_path(const struct session *s)
 	return s->store_path;
 }
 
+struct file_known *session_known(const struct session *s)
+{
+	return audit_tree_known(s->tree);
+}
+
 /* ---- applying ---- */
 
 /* Nothing that the plan was made from may have changed since. */
@@ -423,18 +428,15 @@ static int run_journal(struct session *s, const struct plan *plan,
 }
 
 static int apply_and_verify(struct session *s, const struct plan *plan,
-			    const struct check_request *check, bool accepts_errors,
-			    struct apply_result *out, struct vs_err *err)
+			    const struct check_request *check, const struct error_list *before,
+			    bool accepts_errors, struct apply_result *out, struct vs_err *err)
 {
-	cleanup_(error_list_fini) struct error_list before = { 0 };
 	cleanup_(error_list_fini) struct error_list after = { 0 };
 	cleanup_(journal_freep) struct journal *j = NULL;
 	struct vs_err again = { 0 };
 	int r;
 
-	r = error_list_load(&before, s->store, check, &out->before, err);
-	if (r == 0)
-		r = run_journal(s, plan, &out->before, &j, err);
+	r = run_journal(s, plan, &out->before, &j, err);
 	if (r < 0)
 		return r;
 	snprintf(out->run, sizeof(out->run), "%s", journal_run(j));
@@ -442,7 +444,7 @@ static int apply_and_verify(struct session *s, const struct plan *plan,
 	if (r == 0)
 		find_returned(s, plan, out);
 	if (r == 0 && !accepts_errors)
-		r = judge_result(plan, &before, &after, out->came_back, err);
+		r = judge_result(plan, before, &after, out->came_back, err);
 	if (r == 0 && plan->source && plan->source->verify)
 		r = plan->source->verify(plan->source->ctx, err);
 	if (r == 0 && s->opts.prove)
@@ -482,9 +484,12 @@ int session_apply(struct session *s, const struct plan *plan, const struct check
 		  bool accepts_errors, struct apply_result *out, struct vs_err *err)
 {
 	cleanup_(session_change_fini) struct session_change change = { .jobs = check->jobs };
+	cleanup_(error_list_fini) struct error_list before = { 0 };
+	struct check_request known = *check;
 	struct vs_err late = { 0 };
-	int r;
+	int r, looked = 0;
 
+	known.known = session_known(s);
 	assert(!s->opts.is_dry_run);
 	session_log_plan(s, plan);
 	session_change_collections(&change, plan);
@@ -494,10 +499,16 @@ int session_apply(struct session *s, const struct plan *plan, const struct check
 	if (r < 0)
 		session_refused(s, session_status_of(r), err->text);
 	else
+		looked = error_list_load(&before, s->store, &known, &out->before, &late);
+	/* The check has read what the digest is made of. */
+	if (r == 0)
 		r = record_start(s, &change, err);
 	if (r < 0)
 		return r;
-	r = apply_and_verify(s, plan, check, accepts_errors, out, err);
+	if (looked < 0)
+		*err = late;
+	r = looked < 0 ? looked
+		       : apply_and_verify(s, plan, &known, &before, accepts_errors, out, err);
 	if (r == 0)
 		find_returned(s, plan, out);
 	session_log_result(s, out, r);

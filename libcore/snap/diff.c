@@ -8,8 +8,9 @@ struct digests {
 	struct making mk;
 	const struct snap_manifest *m;
 	struct snap_listing *now;
-	struct digest *of; /* of each file of the listing that was read; owned */
-	int *results;      /* 1: gone */
+	struct file_known *known; /* borrowed; NULL: every file is read */
+	struct digest *of;        /* of each file of the listing that was read; owned */
+	int *results;             /* 1: gone */
 	bool *must_read;
 	struct vs_err *errors;
 };
@@ -27,12 +28,17 @@ static void read_one(void *ctx, unsigned worker, size_t index)
 	struct file_info info;
 
 	(void)worker;
-	if (!d->must_read[index])
+	if (!d->must_read[index] ||
+	    (d->known &&
+	     file_known_find(d->known, &d->now->files[index].info, &d->of[index], NULL)))
 		return;
 	d->results[index] =
 		making_read(&d->mk, &d->now->files[index], &bytes, &info, &d->errors[index]);
-	if (d->results[index] == 0)
-		digest_of(buf_slice(&bytes), &d->of[index]);
+	if (d->results[index] != 0)
+		return;
+	digest_of(buf_slice(&bytes), &d->of[index]);
+	if (d->known && bytes.len == info.size)
+		file_known_add(d->known, &info, &d->of[index]);
 }
 
 static void digests_fini(struct digests *d)
@@ -41,6 +47,17 @@ static void digests_fini(struct digests *d)
 	free(d->results);
 	free(d->must_read);
 	free(d->errors);
+}
+
+/* The member at @path, which is behind all that were asked for before. */
+static const struct snap_member *find_next(const struct snap_manifest *m, size_t *at,
+					   const char *path)
+{
+	int order = -1;
+
+	while (*at < m->member_count && (order = snap_path_cmp(m->members[*at].path, path)) < 0)
+		(*at)++;
+	return *at < m->member_count && order == 0 ? &m->members[*at] : NULL;
 }
 
 /* Digests of all files that must be read to know. */
@@ -53,8 +70,8 @@ static int take_digests(struct digests *d, bool rehash, unsigned jobs, struct vs
 	d->results = vs_alloc_array(count, sizeof(*d->results));
 	d->must_read = vs_alloc_array(count, sizeof(*d->must_read));
 	d->errors = vs_alloc_array(count, sizeof(*d->errors));
-	for (size_t i = 0; i < count; i++) {
-		const struct snap_member *member = snap_find_member(d->m, d->now->files[i].path);
+	for (size_t i = 0, at = 0; i < count; i++) {
+		const struct snap_member *member = find_next(d->m, &at, d->now->files[i].path);
 
 		/* A size that differs says enough. */
 		d->must_read[i] = member && member->size == d->now->files[i].info.size &&
@@ -118,19 +135,32 @@ int snap_compare(const struct snap_manifest *m, const struct store *store, bool 
 			   const struct snap_member *member, struct vs_err *err),
 		 void *ctx, struct vs_err *err)
 {
+	const struct snap_comparison what = { m, store, rehash, jobs, NULL };
+
+	return snap_compare_known(&what, fn, ctx, err);
+}
+
+int snap_compare_known(const struct snap_comparison *what,
+		       int (*fn)(void *ctx, enum snap_change change, const char *path,
+				 const struct snap_member *member, struct vs_err *err),
+		       void *ctx, struct vs_err *err)
+{
 	cleanup_(snap_listing_fini) struct snap_listing now = { 0 };
 	struct snap_create_request req = { .clock = &vs_clock_system };
 	cleanup_(digests_fini) struct digests d = {
-		.mk = { .req = &req, .store = store },
-		.m = m,
+		.mk = { .req = &req, .store = what->store },
+		.m = what->m,
 		.now = &now,
 	};
 	int r;
 
-	r = snap_backend_for(store->kind, &d.mk.backend, err);
+	r = snap_backend_for(what->store->kind, &d.mk.backend, err);
+	/* Of other kinds it is not the file of that name that is read. */
+	if (r == 0 && !d.mk.backend->open)
+		d.known = what->known;
 	if (r == 0)
-		r = d.mk.backend->list(store, NULL, &now, err);
+		r = d.mk.backend->list(what->store, NULL, &now, err);
 	if (r == 0)
-		r = take_digests(&d, rehash, jobs, err);
+		r = take_digests(&d, what->rehash, what->jobs, err);
 	return r == 0 ? report(&d, fn, ctx, err) : r;
 }

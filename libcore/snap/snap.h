@@ -372,6 +372,20 @@ must_check_ int snap_compare(const struct snap_manifest *m, const struct store *
 				       const struct snap_member *member, struct vs_err *err),
 			     void *ctx, struct vs_err *err);
 
+/* The same, for those who share what they have read (file/known.h): a file of which the digest is
+ * known is not read again, nor is what is read here by others. */
+struct snap_comparison {
+	const struct snap_manifest *m;
+	const struct store *store;
+	bool rehash;
+	unsigned jobs;
+	struct file_known *known; /* borrowed; NULL: nothing is known */
+};
+must_check_ int snap_compare_known(const struct snap_comparison *what,
+				   int (*fn)(void *ctx, enum snap_change change, const char *path,
+					     const struct snap_member *member, struct vs_err *err),
+				   void *ctx, struct vs_err *err);
+
 /*
  * Are the records in the database of @store those that the manifest counted, by number and digest
  * over them? VS_EFORMAT names the first collection where not. Collections without rows (every one of a

@@ -10,6 +10,8 @@
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 static int64_t now_ns(void *ctx)
@@ -28,6 +30,7 @@ struct scene {
 	char *state;
 	unsigned flip; /* byte from the end of each content that comes out wrong; 0: none does */
 	unsigned prepared;
+	bool before, after; /* when another program changes document 3 */
 };
 
 /* A session looks at the store when it begins. */
@@ -132,6 +135,23 @@ Test(rollback, documents_are_counted)
 
 /* ---- the judgement ---- */
 
+/* Another program changes a bit of the vector of document 3, and sets the time back. */
+static void meddle(struct scene *s)
+{
+	cleanup_(vs_freep) char *path = kit_doc_path(CHROMEM_PLAIN, "notes", 3);
+	struct vs_err err = { 0 };
+	struct file_info info;
+	struct timespec times[2] = { { .tv_nsec = UTIME_OMIT } };
+	struct kit_doc d;
+
+	cr_assert_eq(file_stat_at(s->store->dirfd, path, FILE_NO_FOLLOW, &info, &err), 0);
+	kit_doc(&d, "notes", 3);
+	kit_flip(s->dir, path, kit_find(s->dir, path, d.doc.content) - 6, 3);
+	times[1].tv_sec = info.modified_ns / 1000000000;
+	times[1].tv_nsec = info.modified_ns % 1000000000;
+	cr_assert_eq(utimensat(s->store->dirfd, path, times, 0), 0);
+}
+
 static int prepare(void *ctx, const struct check_summary *before, struct vs_err *err)
 {
 	struct scene *s = ctx;
@@ -139,6 +159,8 @@ static int prepare(void *ctx, const struct check_summary *before, struct vs_err 
 	(void)err;
 	s->prepared++;
 	cr_assert_eq(before->documents, 17);
+	if (s->before)
+		meddle(s);
 	return 0;
 }
 
@@ -158,8 +180,12 @@ static int content(void *ctx, const struct action *a, struct buf *out, struct vs
 
 static int prove(void *ctx, struct vs_err *err)
 {
-	struct rollback_request req = everything(ctx);
+	struct scene *s = ctx;
+	struct rollback_request req = everything(s);
 
+	req.known = session_known(s->session);
+	if (s->after)
+		meddle(s);
 	return rollback_prove(&req, err);
 }
 
@@ -225,4 +251,74 @@ Test(rollback, one_altered_float_is_taken_back)
 	 * reverse order, the highest last, of which those that are zero are left out.
 	 */
 	with_content((unsigned)d.doc.content.len + 3 + 5, VS_EFORMAT);
+}
+
+/* ---- what is read once serves all, and hides nothing ---- */
+
+/* Files that were written a moment ago are not believed, so the store has to be a little older. */
+static void let_settle(struct scene *s)
+{
+	nanosleep(&(struct timespec){ .tv_sec = 2, .tv_nsec = 300000000 }, NULL);
+	begin(s);
+}
+
+static void with_meddler(bool before, bool after)
+{
+	struct scene s = { .before = before, .after = after };
+	cleanup_(vs_freep) char *gone = kit_doc_path(CHROMEM_PLAIN, "notes", 2);
+	cleanup_(vs_freep) char *changed = kit_doc_path(CHROMEM_PLAIN, "notes", 3);
+	struct apply_result result = { 0 };
+	struct vs_err err = { 0 };
+
+	scene_open(&s);
+	kit_remove(s.dir, gone);
+	let_settle(&s);
+	cr_assert_eq(bring_back(&s, &result, &err), before || after ? VS_EFORMAT : 0, "%s",
+		     err.text);
+	cr_assert_eq(result.is_taken_back, before || after);
+	if (before || after)
+		cr_assert_not_null(strstr(err.text, changed), "%s", err.text);
+	cr_assert_eq(faccessat(s.store->dirfd, gone, F_OK, 0) == 0, !before && !after);
+	scene_end(&s);
+}
+
+/* Same size, same time: but the time of the change itself cannot be set. */
+Test(rollback, a_change_before_the_apply_is_found, .timeout = 60)
+{
+	with_meddler(true, false);
+}
+
+Test(rollback, a_change_after_the_apply_is_found, .timeout = 60)
+{
+	with_meddler(false, true);
+}
+
+Test(rollback, nothing_is_found_where_nobody_meddles, .timeout = 60)
+{
+	with_meddler(false, false);
+}
+
+/* What the session has read is not read again: a wrong entry is believed, as long as the file is the
+ * one that it is of. */
+Test(rollback, what_is_known_is_asked_first, .timeout = 60)
+{
+	struct scene s = { 0 };
+	cleanup_(vs_freep) char *path = kit_doc_path(CHROMEM_PLAIN, "notes", 3);
+	struct rollback_request req;
+	struct digest wrong = { { 1 } };
+	struct vs_err err = { 0 };
+	struct file_info info;
+
+	scene_open(&s);
+	let_settle(&s);
+	req = everything(&s);
+	req.known = session_known(s.session);
+	cr_assert_eq(rollback_prove(&req, &err), 0, "%s", err.text);
+	cr_assert_eq(file_stat_at(s.store->dirfd, path, FILE_NO_FOLLOW, &info, &err), 0);
+	file_known_add(session_known(s.session), &info, &wrong);
+	cr_assert_eq(rollback_prove(&req, &err), VS_EFORMAT);
+	cr_assert_not_null(strstr(err.text, path), "%s", err.text);
+	req.known = NULL;
+	cr_assert_eq(rollback_prove(&req, &err), 0, "without, every byte is read");
+	scene_end(&s);
 }

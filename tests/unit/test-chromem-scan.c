@@ -219,8 +219,9 @@ static int on_end(void *ctx, const struct chromem_collection *c, struct vs_err *
 
 static int scan_with(struct log *log, const struct chromem_scan_request *req, struct vs_err *err)
 {
-	const struct chromem_visitor visitor = { log,         on_entry,     on_begin, on_chunk_new,
-						 on_document, on_chunk_end, on_end };
+	const struct chromem_visitor visitor = { log,          on_entry,    on_begin,
+						 on_chunk_new, on_document, on_chunk_end,
+						 on_end,       NULL,        NULL };
 
 	log->thread = pthread_self();
 	return chromem_scan(root, req, &visitor, err);
