@@ -159,6 +159,8 @@ static int restore(struct restoring *rs, const char *id, struct vs_err *err)
 		.jobs = app_jobs(rs->c.app),
 		.progress = &progress,
 		.trusts_digest = true,
+		/* All that is wanted is taken out, and compared; else another one is looked for. */
+		.trusts_size = id && !rs->opts->rollback.change.dry_run,
 	};
 	int r;
 

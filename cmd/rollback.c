@@ -59,20 +59,23 @@ static void going_back_fini(struct going_back *g)
 
 /* ---- the snapshot ---- */
 
-static int damaged(const struct snap_verdict *v, const char *store_path, const char *id,
+static int damaged(const char *store_path, const char *id, enum snap_check check, const char *why,
 		   struct vs_err *err)
 {
 	cleanup_(buf_fini) struct buf path = { 0 };
 
 	text_shell_word(&path, store_path);
+	return vs_fail(err, VS_EFORMAT,
+		       "snapshot %s is damaged (%s: %s); vsctl snapshot list %s shows others", id,
+		       snap_check_name(check), why ? why : "not as it should be", buf_cstr(&path));
+}
+
+static int damaged_as(const struct snap_verdict *v, const char *store_path, const char *id,
+		      struct vs_err *err)
+{
 	for (size_t i = 0; i < SNAP_CHECK_COUNT_; i++) {
 		if (v->was_made[i] && !v->is_good[i])
-			return vs_fail(err, VS_EFORMAT,
-				       "snapshot %s is damaged (%s: %s); "
-				       "vsctl snapshot list %s shows others",
-				       id, snap_check_name((enum snap_check)i),
-				       v->message[i] ? v->message[i] : "not as it should be",
-				       buf_cstr(&path));
+			return damaged(store_path, id, (enum snap_check)i, v->message[i], err);
 	}
 	return vs_fail(err, VS_EFORMAT, "snapshot %s could not be verified", id);
 }
@@ -89,7 +92,7 @@ static int choose_id(const struct snap_access *access, const char *store_path, c
 	if (r < 0)
 		return r;
 	if (!snap_verdict_is_good(&verdict) || !m)
-		return damaged(&verdict, store_path, id, err);
+		return damaged_as(&verdict, store_path, id, err);
 	*out = VS_TAKE(m);
 	return 0;
 }
@@ -228,11 +231,43 @@ static int make_stage(struct going_back *g, struct vs_err *err)
 	return r;
 }
 
-static int unpack(struct going_back *g, struct vs_err *err)
+static int unpack(struct going_back *g, uint64_t bytes, struct vs_err *err)
 {
+	struct snap_access access = g->access;
 	int r = make_stage(g, err);
 
-	return r == 0 ? snap_extract(&g->access, g->m, is_needed, g, g->stage_dirfd, err) : r;
+	/* The journal makes it durable. */
+	access.is_scratch = true;
+	if (r == 0)
+		r = snap_check_room(g->stage_dirfd, bytes, "what comes out of the snapshot", err);
+	return r == 0 ? snap_extract(&access, g->m, is_needed, g, g->stage_dirfd, err) : r;
+}
+
+/*
+ * What has to come back, out of the archives before anybody is asked, so that no plan is shown that
+ * a damaged archive makes impossible. A dry run proves that it could be had.
+ */
+static int fetch(struct going_back *g, struct vs_err *err)
+{
+	uint64_t bytes = 0, files = 0;
+	struct vs_err why = { 0 };
+	int r;
+
+	for (size_t i = 0; i < g->m->member_count; i++) {
+		files += g->needed[i];
+		bytes += g->needed[i] ? g->m->members[i].size + 4096 : 0;
+	}
+	if (files == 0)
+		return 0;
+	if (g->opts->change.dry_run)
+		r = snap_read(&g->access, g->m, is_needed, NULL, g, &why);
+	else
+		r = unpack(g, bytes, &why);
+	if (r == VS_EFORMAT)
+		return damaged(g->c.store->path, g->m->id, SNAP_CHECK_READABLE, why.text, err);
+	if (r < 0)
+		*err = why;
+	return r;
 }
 
 static bool is_database(void *ctx, const struct snap_member *member)
@@ -268,9 +303,7 @@ static int prepare(void *ctx, const struct check_summary *before, struct vs_err 
 	log_as_older(g, "initiated", NULL);
 	if (g->opts->pre_cmd)
 		r = run_command(g, g->opts->pre_cmd, err);
-	if (r == 0)
-		r = keep_before(g, before, err);
-	return r == 0 ? unpack(g, err) : r;
+	return r == 0 ? keep_before(g, before, err) : r;
 }
 
 static int content(void *ctx, const struct action *a, struct buf *out, struct vs_err *err)
@@ -407,7 +440,7 @@ static int make_plan(struct going_back *g, struct vs_err *err)
 			g->needed[snap_find_member(g->m, a->path) - g->m->members] = true;
 	}
 	sum_up(g);
-	return r;
+	return r == 0 ? fetch(g, err) : r;
 }
 
 /* ---- the command ---- */
@@ -422,6 +455,9 @@ static int open_snapshot(struct going_back *g, const char *id, struct vs_err *er
 		.jobs = app_jobs(g->c.app),
 		.progress = &g->progress,
 		.trusts_digest = true,
+		/* Which pieces are needed is known with the plan; see fetch(). Of one that was not named
+		 * all must be right: else another one is chosen. */
+		.trusts_size = id != NULL,
 	};
 	if (g->access.state_dirfd < 0)
 		return vs_fail(err, VS_ENOENT,
@@ -544,7 +580,7 @@ const struct command cmd_rollback = {
 	.operands = "STORE SNAPSHOT",
 	.summary = "bring a store back to what one of its snapshots has",
 	.details =
-		"Verifies the snapshot, compares it with the store, and changes only files that differ. The state "
+		"Compares the snapshot with the store, and changes only files that differ. The state "
 		"before is kept as a snapshot of its own, and vsctl undo takes the rollback back. Afterwards every "
 		"byte is compared; if one differs, the store is as it was.",
 	.examples = examples,

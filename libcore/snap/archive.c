@@ -13,14 +13,34 @@
 /* Raw bytes of a piece: small enough that all workers end together, large enough to pack well. */
 #define PIECE_TARGET ((uint64_t)512 << 10)
 #define ROUND_PIECES 32
+/* And of what is packed by itself: less would pack worse. */
+#define PART_TARGET ((size_t)64 << 10)
+/* Archives of fewer pieces are as soon read through. */
+#define INDEX_FROM 3
 /* Files larger than this are not held in memory whole. */
 #define WHOLE_MAX ((uint64_t)32 << 20)
 #define SEGMENT ((size_t)2 << 20)
+
+/* Where files begin in what is packed. */
+struct begin {
+	size_t off;
+	const char *path; /* borrowed */
+};
+
+/* What was packed by itself. */
+struct packed {
+	size_t packed, raw;
+	const char *path; /* that it begins with; NULL: none */
+};
 
 struct piece {
 	size_t first, end; /* items */
 	struct buf raw, out;
 	struct buf file;
+	struct begin *begins; /* owned */
+	size_t begin_count, begin_cap;
+	struct packed *parts; /* owned */
+	size_t part_count, part_cap;
 	int result;
 	struct vs_err err;
 };
@@ -44,15 +64,23 @@ struct writing {
 	unsigned packer_count; /* and of desks: one of each for a worker */
 	int result;            /* of writing */
 	struct vs_err err;
+	struct snap_index index; /* of what was written */
 };
 
 /* ---- pieces ---- */
+
+static void note_begin(struct piece *p, const char *path)
+{
+	p->begins = vs_grow(p->begins, &p->begin_cap, p->begin_count + 1, sizeof(*p->begins));
+	p->begins[p->begin_count++] = (struct begin){ p->raw.len, path };
+}
 
 static int add_to_tar(struct making *mk, struct piece *p, struct item *item)
 {
 	cleanup_(buf_fini) struct buf name = { 0 };
 	int r;
 
+	note_begin(p, item->found->path);
 	buf_printf(&name, "%s/%s", mk->id, item->found->path);
 	r = snap_tar_header(&p->raw, buf_cstr(&name), p->file.len, item->info.mode,
 			    item->info.modified_ns, &p->err);
@@ -83,16 +111,37 @@ static int add_item(struct making *mk, struct piece *p, struct item *item)
 	return add_to_tar(mk, p, item);
 }
 
+static int pack_part(struct snap_packer *packer, struct piece *p, size_t off, size_t len,
+		     const char *path)
+{
+	size_t start = p->out.len;
+	int r = snap_pack(packer, slice_of(p->raw.ptr + off, len), &p->out, &p->err);
+
+	if (r < 0)
+		return r;
+	p->parts = vs_grow(p->parts, &p->part_cap, p->part_count + 1, sizeof(*p->parts));
+	p->parts[p->part_count++] = (struct packed){ p->out.len - start, len, path };
+	return 0;
+}
+
+/* Pack it in parts that begin where a file does, so that a few files can be had without the rest. */
 static int pack_raw(struct snap_packer *packer, struct piece *p)
 {
-	size_t off = 0;
+	size_t off = 0, at = 0;
 	int r = 0;
 
 	while (r == 0 && off < p->raw.len) {
-		size_t len = VS_MIN(p->raw.len - off, PIECE_RAW_MAX);
+		const char *path = NULL;
+		size_t end;
 
-		r = snap_pack(packer, slice_of(p->raw.ptr + off, len), &p->out, &p->err);
-		off += len;
+		if (at < p->begin_count && p->begins[at].off == off)
+			path = p->begins[at].path;
+		while (at < p->begin_count && p->begins[at].off < off + PART_TARGET)
+			at++;
+		end = at < p->begin_count ? p->begins[at].off : p->raw.len;
+		end = VS_MIN(end, off + PIECE_RAW_MAX);
+		r = pack_part(packer, p, off, end - off, path);
+		off = end;
 	}
 	return r;
 }
@@ -160,6 +209,9 @@ static void write_round(struct writing *w, struct round *round)
 			w->err = p->err;
 		else
 			w->result = write_bytes(w->mk, &p->out, &w->err);
+		for (size_t k = 0; k < p->part_count; k++)
+			snap_index_add(&w->index, p->parts[k].packed, p->parts[k].raw,
+				       p->parts[k].path);
 	}
 	if (w->result == 0 && round->count > 0)
 		file_sync_begin(w->mk->fd);
@@ -194,6 +246,8 @@ static void begin_piece(struct round *round, size_t first, size_t end)
 	p->end = end;
 	buf_clear(&p->raw);
 	buf_clear(&p->out);
+	p->begin_count = 0;
+	p->part_count = 0;
 }
 
 /* Everything that was made, into the file. */
@@ -255,6 +309,8 @@ static int write_segments(struct writing *w, struct large *l, struct item *item,
 			struct piece *p = &round->pieces[round->count];
 
 			begin_piece(round, 0, 0);
+			if (is_first)
+				note_begin(p, item->found->path);
 			if (is_first)
 				r = snap_tar_header(&p->raw, buf_cstr(&name), l->size,
 						    item->info.mode, item->info.modified_ns, err);
@@ -342,7 +398,10 @@ static void writing_fini(struct writing *w)
 		buf_fini(&p->raw);
 		buf_fini(&p->out);
 		buf_fini(&p->file);
+		free(p->begins);
+		free(p->parts);
 	}
+	snap_index_fini(&w->index);
 	for (unsigned i = 0; i < w->packer_count; i++) {
 		snap_packer_freep(&w->packers[i]);
 		buf_fini(&w->desks[i].raw);
@@ -379,14 +438,18 @@ static int begin_file(struct making *mk, struct vs_err *err)
 	return r;
 }
 
-static int end_file(struct making *mk, struct vs_err *err)
+static int end_file(struct writing *w, struct vs_err *err)
 {
 	static const unsigned char end[TAR_END_LEN];
 	cleanup_(buf_fini) struct buf out = { 0 };
+	struct making *mk = w->mk;
 	unsigned char tag[CHROMEM_TAG_LEN];
 	int r;
 
 	r = snap_pack_all(slice_of(end, sizeof(end)), &out, err);
+	snap_index_add(&w->index, out.len, sizeof(end), NULL);
+	if (w->index.count > INDEX_FROM)
+		snap_index_format(&w->index, &out);
 	if (r == 0)
 		r = write_bytes(mk, &out, err);
 	if (r == 0 && mk->seal) {
@@ -418,7 +481,7 @@ int making_write_archive(struct making *mk, struct vs_err *err)
 	if (r == 0)
 		r = write_items(w, err);
 	if (r == 0)
-		r = end_file(mk, err);
+		r = end_file(w, err);
 	chromem_seal_freep(&mk->seal);
 	return r < 0 ? vs_err_in(err, "%s/%s", SNAP_DIR, mk->part) : 0;
 }

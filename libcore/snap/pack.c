@@ -119,14 +119,17 @@ static void append_stored(struct buf *out, struct slice raw)
 
 bool snap_piece_head(struct slice bytes, struct snap_piece *out)
 {
-	static const unsigned char head[16] = { 0x1f, 0x8b, 8,  4, 0,   0,   0, 0,
-						0,    0xff, 12, 0, 'V', 'S', 8, 0 };
+	static const unsigned char head[10] = { 0x1f, 0x8b, 8, 4, 0, 0, 0, 0, 0, 0xff };
+	static const unsigned char subfield[4] = { 'V', 'S', 8, 0 };
 
-	if (bytes.len < PIECE_HEAD || memcmp(bytes.ptr, head, sizeof(head)) != 0)
+	if (bytes.len < PIECE_HEAD || memcmp(bytes.ptr, head, sizeof(head)) != 0 ||
+	    memcmp(bytes.ptr + 12, subfield, sizeof(subfield)) != 0)
 		return false;
+	out->head = 12 + ((size_t)bytes.ptr[10] | (size_t)bytes.ptr[11] << 8);
 	out->packed = load_le32(bytes.ptr + 16);
 	out->raw = load_le32(bytes.ptr + 20);
-	return out->packed > PIECE_HEAD + TRAILER_LEN && out->packed <= PIECE_PACKED_MAX &&
+	return (out->head == PIECE_HEAD || (out->head > PIECE_HEAD && out->raw == 0)) &&
+	       out->packed > out->head + TRAILER_LEN && out->packed <= PIECE_PACKED_MAX &&
 	       out->raw <= PIECE_RAW_MAX;
 }
 
@@ -139,10 +142,10 @@ bool snap_unpack(struct snap_packer *packer, struct slice piece, unsigned char *
 	if (!snap_piece_head(piece, &head) || head.packed != piece.len || head.raw != raw_len)
 		return false;
 	trailer = piece.ptr + piece.len - TRAILER_LEN;
-	return libdeflate_deflate_decompress_ex(packer->inflate, piece.ptr + PIECE_HEAD,
-						piece.len - PIECE_HEAD - TRAILER_LEN, raw, raw_len,
+	return libdeflate_deflate_decompress_ex(packer->inflate, piece.ptr + head.head,
+						piece.len - head.head - TRAILER_LEN, raw, raw_len,
 						&taken, &made) == LIBDEFLATE_SUCCESS &&
-	       taken == piece.len - PIECE_HEAD - TRAILER_LEN && made == raw_len &&
+	       taken == piece.len - head.head - TRAILER_LEN && made == raw_len &&
 	       load_le32(trailer) == libdeflate_crc32(0, raw, raw_len) &&
 	       load_le32(trailer + 4) == raw_len;
 }

@@ -164,6 +164,8 @@ must_check_ int snap_check_sums(const struct snap_manifest *m, struct vs_err *er
  *	0c 00 'V' 'S' 08 00	 one subfield of 8 bytes
  *	packed{4} raw{4}	 lengths, little-endian; packed: of the whole piece
  *	deflate data, CRC-32, length
+ *
+ * A piece of nothing may have more subfields behind that one.
  */
 #define PIECE_HEAD 24
 #define PIECE_RAW_MAX ((size_t)4 << 20)
@@ -183,6 +185,7 @@ must_check_ int snap_pack(struct snap_packer *packer, struct slice raw, struct b
 
 struct snap_piece {
 	size_t packed, raw;
+	size_t head; /* PIECE_HEAD, or more in a piece of nothing: see pieces.c */
 };
 /* Read a piece's head from its first PIECE_HEAD bytes; false when it is none of ours. */
 bool snap_piece_head(struct slice bytes, struct snap_piece *out);
@@ -214,6 +217,17 @@ must_check_ int snap_reader_open(struct snap_reader **out, const struct snap_acc
 				 int snapshots_dirfd, const struct snap_archive *archive,
 				 struct pool *pool, struct vs_err *err);
 void snap_reader_freep(struct snap_reader **reader);
+
+/* The same, passing over pieces without members that are chosen, where the archive has an index. */
+struct snap_selection;
+struct snap_reading {
+	const struct snap_access *access;
+	int snapshots_dirfd;
+	struct pool *pool;
+};
+must_check_ int snap_reader_open_chosen(struct snap_reader **out, const struct snap_reading *how,
+					const struct snap_selection *s, uint32_t archive,
+					struct vs_err *err);
 
 struct snap_tar_entry {
 	const char *name; /* without the snapshot's prefix; borrowed until the next call */
@@ -263,6 +277,42 @@ must_check_ int snap_read_member(struct snap_reader *reader, const struct snap_m
 must_check_ int snap_read_back(const struct snap_access *access, int snapshots_dirfd,
 			       const struct snap_manifest *m, size_t archives, struct pool *pool,
 			       struct vs_err *err);
+
+/* ---- pieces.c ---- */
+
+/* Where the pieces of an archive are, and with which files they begin. */
+struct snap_index_row {
+	uint64_t off;
+	uint32_t packed, raw;
+	size_t path; /* in the text; SIZE_MAX: it goes on with a file of the piece before */
+};
+struct snap_index {
+	struct snap_index_row *rows; /* owned */
+	size_t count, cap;
+	struct buf text; /* paths, each with a NUL behind it */
+};
+void snap_index_fini(struct snap_index *x);
+
+/* The next piece; @path NULL: no file begins where it begins. Paths rise. */
+void snap_index_add(struct snap_index *x, size_t packed, size_t raw, const char *path);
+const char *snap_index_path(const struct snap_index *x, size_t row); /* or NULL */
+
+/* Append what stands behind the last piece. */
+void snap_index_format(const struct snap_index *x, struct buf *out);
+
+/* Where the index is, from the last bytes of an archive of @size bytes. False: there is none. */
+#define SNAP_LOCATOR_LEN 50
+#define SNAP_INDEX_MAX ((size_t)256 << 20)
+bool snap_index_locate(struct slice tail, uint64_t size, uint64_t *off, size_t *len);
+
+/* Read the index out of its pieces; the others end at @end. 1, 0 when it is not as it should be,
+ * VS_ENOMEM. */
+must_check_ int snap_index_parse(struct snap_index *out, struct slice pieces, uint64_t end,
+				 struct vs_err *err);
+
+/* Mark the rows that hold the chosen members of an archive. */
+void snap_index_choose(const struct snap_index *x, const struct snap_selection *s, uint32_t archive,
+		       unsigned char *is_needed);
 
 /* ---- select.c ---- */
 

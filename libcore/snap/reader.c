@@ -23,6 +23,7 @@
 #define FOREIGN_READ ((size_t)1 << 20)
 
 struct slot {
+	uint64_t off; /* in the file */
 	struct slice packed;
 	size_t raw_off, raw_len;
 	bool is_bad;
@@ -36,6 +37,9 @@ struct snap_reader {
 	struct buf packed, raw;
 	struct slot slots[BATCH_PIECES];
 	size_t slot_count, slot_at;
+	struct snap_index index;  /* where only some pieces are read */
+	unsigned char *is_needed; /* of its rows; owned, NULL: all is read */
+	size_t row;               /* the next that is needed */
 	bool is_foreign;
 	struct pool *pool; /* borrowed; NULL: this thread does it */
 	struct snap_packer **packers;
@@ -64,6 +68,8 @@ void snap_reader_freep(struct snap_reader **reader)
 	buf_fini(&r->packed);
 	buf_fini(&r->raw);
 	buf_fini(&r->name);
+	snap_index_fini(&r->index);
+	free(r->is_needed);
 	free(r->prefix);
 	free(r);
 	*reader = NULL;
@@ -136,7 +142,8 @@ static int cut_slots(struct snap_reader *r, struct slice bytes, struct vs_err *e
 		if (r->slot_count > 0 && raw + piece.raw > BATCH_RAW)
 			break;
 		r->slots[r->slot_count++] =
-			(struct slot){ slice_of(rest.ptr, piece.packed), raw, piece.raw, false };
+			(struct slot){ r->off + at, slice_of(rest.ptr, piece.packed), raw,
+				       piece.raw, false };
 		at += piece.packed;
 		raw += piece.raw;
 	}
@@ -145,15 +152,93 @@ static int cut_slots(struct snap_reader *r, struct slice bytes, struct vs_err *e
 	return buf_try_reserve(&r->raw, raw, err);
 }
 
-static int next_batch(struct snap_reader *r, struct vs_err *err)
+/* Fill the slots with the next pieces that are needed; returns the sum of their lengths. */
+static size_t choose_slots(struct snap_reader *r)
 {
-	uint64_t start = r->off;
-	struct slice bytes;
+	size_t packed = 0, raw = 0;
+
+	r->slot_count = 0;
+	r->slot_at = 0;
+	for (; r->row < r->index.count && r->slot_count < BATCH_PIECES; r->row++) {
+		const struct snap_index_row *row = &r->index.rows[r->row];
+
+		if (!r->is_needed[r->row])
+			continue;
+		if (r->slot_count > 0 &&
+		    (packed + row->packed > BATCH_PACKED || raw + row->raw > BATCH_RAW))
+			break;
+		r->slots[r->slot_count++] = (struct slot){ row->off, slice_of(NULL, row->packed),
+							   raw, row->raw, false };
+		packed += row->packed;
+		raw += row->raw;
+	}
+	while (r->row < r->index.count && !r->is_needed[r->row])
+		r->row++;
+	if (r->row == r->index.count)
+		r->off = r->size; /* that was all */
+	return packed;
+}
+
+/* The bytes of the slots, neighbours in one go. */
+static int read_slots(struct snap_reader *r, struct vs_err *err)
+{
+	size_t first = 0, at = 0;
+
+	while (first < r->slot_count) {
+		size_t end = first + 1, len = r->slots[first].packed.len, have = 0;
+
+		for (; end < r->slot_count && r->slots[end].off == r->slots[first].off + len; end++)
+			len += r->slots[end].packed.len;
+		while (have < len) {
+			ssize_t n = pread(r->fd, r->packed.ptr + at + have, len - have,
+					  (off_t)(r->slots[first].off + have));
+
+			if (n < 0 && errno == EINTR)
+				continue;
+			if (n < 0)
+				return vs_fail_errno(err, "cannot be read");
+			if (n == 0)
+				return vs_fail(err, VS_EFORMAT, "cut off at byte %" PRIu64,
+					       r->slots[first].off + have);
+			have += (size_t)n;
+		}
+		for (; first < end; first++) {
+			r->slots[first].packed.ptr = r->packed.ptr + at;
+			at += r->slots[first].packed.len;
+		}
+	}
+	return 0;
+}
+
+static int next_chosen(struct snap_reader *r, struct vs_err *err)
+{
+	size_t packed = choose_slots(r);
+	const struct slot *last = r->slot_count > 0 ? &r->slots[r->slot_count - 1] : NULL;
 	int status;
 
-	status = read_at(r, r->off, BATCH_PACKED, &bytes, err);
-	if (status == 0)
-		status = cut_slots(r, bytes, err);
+	buf_clear(&r->raw);
+	status = buf_try_reserve(&r->raw, last ? last->raw_off + last->raw_len : 0, err);
+	for (size_t i = 0; r->plain.ptr && i < r->slot_count; i++)
+		r->slots[i].packed.ptr = r->plain.ptr + r->slots[i].off;
+	if (status < 0 || r->plain.ptr)
+		return status;
+	buf_clear(&r->packed);
+	status = buf_try_reserve(&r->packed, packed, err);
+	return status == 0 ? read_slots(r, err) : status;
+}
+
+static int next_in_row(struct snap_reader *r, struct vs_err *err)
+{
+	struct slice bytes;
+	int status = read_at(r, r->off, BATCH_PACKED, &bytes, err);
+
+	return status == 0 ? cut_slots(r, bytes, err) : status;
+}
+
+static int next_batch(struct snap_reader *r, struct vs_err *err)
+{
+	int status = r->is_needed ? next_chosen(r, err) : next_in_row(r, err);
+
 	if (status < 0)
 		return status;
 	if (r->pool)
@@ -163,7 +248,7 @@ static int next_batch(struct snap_reader *r, struct vs_err *err)
 	for (size_t i = 0; i < r->slot_count; i++) {
 		if (r->slots[i].is_bad)
 			return vs_fail(err, VS_EFORMAT, "the piece at byte %" PRIu64 " is damaged",
-				       start + (uint64_t)(r->slots[i].packed.ptr - bytes.ptr));
+				       r->slots[i].off);
 	}
 	return 0;
 }
@@ -186,6 +271,8 @@ static int next_bytes(struct snap_reader *r, struct slice *out, struct vs_err *e
 		if (status < 0)
 			return status;
 	}
+	if (r->slot_count == 0)
+		return 0;
 	slot = &r->slots[r->slot_at++];
 	*out = slice_of(r->raw.ptr + slot->raw_off, slot->raw_len);
 	return 0;
@@ -285,11 +372,41 @@ static int open_tar(struct snap_reader *r, struct vs_err *err)
 	return 0;
 }
 
-int snap_reader_open(struct snap_reader **out, const struct snap_access *access,
-		     int snapshots_dirfd, const struct snap_archive *archive, struct pool *pool,
-		     struct vs_err *err)
+/* Read the index, if there is one, and let it say which pieces are needed. */
+static int choose_pieces(struct snap_reader *r, const struct snap_selection *s, uint32_t number,
+			 struct vs_err *err)
+{
+	struct slice bytes;
+	uint64_t off;
+	size_t len;
+	int status;
+
+	if (r->size < SNAP_LOCATOR_LEN)
+		return 0;
+	status = read_at(r, r->size - SNAP_LOCATOR_LEN, SNAP_LOCATOR_LEN, &bytes, err);
+	if (status < 0 || !snap_index_locate(bytes, r->size, &off, &len))
+		return status;
+	status = read_at(r, off, len, &bytes, err);
+	if (status == 0)
+		status = snap_index_parse(&r->index, bytes, off, err);
+	if (status <= 0)
+		return status;
+	r->is_needed = vs_alloc_array(r->index.count, 1);
+	snap_index_choose(&r->index, s, number, r->is_needed);
+	while (r->row < r->index.count && !r->is_needed[r->row])
+		r->row++;
+	r->size = off;
+	if (r->row == r->index.count)
+		r->off = r->size;
+	return 0;
+}
+
+static int open_reader(struct snap_reader **out, const struct snap_reading *how,
+		       const struct snap_archive *archive, const struct snap_selection *s,
+		       uint32_t number, struct vs_err *err)
 {
 	cleanup_(snap_reader_freep) struct snap_reader *r = vs_alloc(sizeof(*r));
+	struct pool *pool = how->pool;
 	struct buf prefix = { 0 };
 	int status;
 
@@ -301,13 +418,30 @@ int snap_reader_open(struct snap_reader **out, const struct snap_access *access,
 		r->packers[i] = snap_packer_new();
 	buf_printf(&prefix, "%s/", archive->snapshot);
 	r->prefix = buf_take_str(&prefix);
-	status = open_file(r, snapshots_dirfd, archive, access->key, err);
+	status = open_file(r, how->snapshots_dirfd, archive, how->access->key, err);
+	if (status == 0 && s)
+		status = choose_pieces(r, s, number, err);
 	if (status == 0)
 		status = open_tar(r, err);
 	if (status < 0)
 		return vs_err_in(err, "%s/%s", SNAP_DIR, archive->file);
 	*out = VS_TAKE(r);
 	return 0;
+}
+
+int snap_reader_open(struct snap_reader **out, const struct snap_access *access,
+		     int snapshots_dirfd, const struct snap_archive *archive, struct pool *pool,
+		     struct vs_err *err)
+{
+	const struct snap_reading how = { access, snapshots_dirfd, pool };
+
+	return open_reader(out, &how, archive, NULL, 0, err);
+}
+
+int snap_reader_open_chosen(struct snap_reader **out, const struct snap_reading *how,
+			    const struct snap_selection *s, uint32_t archive, struct vs_err *err)
+{
+	return open_reader(out, how, &s->m->archives[archive], s, archive, err);
 }
 
 /* ---- members ---- */

@@ -77,6 +77,7 @@ int snap_selection_read(struct snap_selection *s, const struct snap_access *acce
 				    const struct snap_member *member, struct vs_err *err),
 			void *ctx, struct vs_err *err)
 {
+	const struct snap_reading how = { access, snapshots_dirfd, pool };
 	int r = 0;
 
 	for (uint32_t i = 0; r >= 0 && i < s->m->archive_count; i++) {
@@ -85,8 +86,7 @@ int snap_selection_read(struct snap_selection *s, const struct snap_access *acce
 
 		if (!snap_selection_needs(s, i))
 			continue;
-		r = snap_reader_open(&reader, access, snapshots_dirfd, &s->m->archives[i], pool,
-				     err);
+		r = snap_reader_open_chosen(&reader, &how, s, i, err);
 		if (r < 0)
 			return r;
 		while ((r = snap_next_member(reader, s->m, i, s->seen, &member, err)) > 0) {

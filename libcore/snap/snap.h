@@ -291,6 +291,8 @@ struct snap_access {
 	 * when it was made, and whatever is taken out of it is compared with the list again.
 	 */
 	bool trusts_digest;
+	/* One that is there with the right size does: for those who take out next what they need. */
+	bool trusts_size;
 };
 
 /* The four checks, each of which can fail by itself. */

@@ -194,6 +194,37 @@ post_cmd_fails() {
         same_tree "$scratch/kept" "$store"
 }
 
+# pieces NAME: the middle of the piece of the archive that has this file, and of one that has not.
+pieces() {
+    "$python" - "$state/snapshots/one.tar.gz" "$1" <<'PIECES'
+import sys, zlib
+data, name = open(sys.argv[1], "rb").read(), sys.argv[2].encode()
+at, has, other = 0, None, None
+while at < len(data):
+    length = int.from_bytes(data[at + 16:at + 20], "little")
+    raw = zlib.decompress(data[at:at + length], 31)
+    if name in raw:
+        has = at + length // 2
+    elif len(raw) > 10000:
+        other = at + length // 2
+    at += length
+print(has, other)
+PIECES
+}
+
+# Of the archive only what has to come back is read; all of it by verifying.
+damage_where_it_matters() {
+    local gone has other
+    fresh && gone=$(document alpha doc-7) && rm "$gone" && cp "$state/snapshots/one.tar.gz" "$scratch/one" || return
+    read -r has other <<<"$(pieces "${gone##*/}")"
+    printf '\125\252' | dd of="$state/snapshots/one.tar.gz" bs=1 seek="$has" conv=notrunc 2>/dev/null
+    unchanged runs 8 rollback --dry-run "$store" one && err_has "snapshot one is damaged (readable: " &&
+        unchanged runs 8 rollback --yes "$store" one && err_has "snapshot one is damaged (readable: " || return
+    cp "$scratch/one" "$state/snapshots/one.tar.gz"
+    printf '\125\252' | dd of="$state/snapshots/one.tar.gz" bs=1 seek="$other" conv=notrunc 2>/dev/null
+    runs 4 snapshot verify "$store" one && runs 0 rollback --yes "$store" one && same_tree "$scratch/kept" "$store"
+}
+
 damaged_snapshot() {
     fresh && bad_day && printf x | dd of="$state/snapshots/one.tar.gz" bs=1 seek=100 conv=notrunc 2>/dev/null &&
         unchanged runs 8 rollback --yes "$store" one && err_has "snapshot one is damaged" && err_has "vsctl snapshot list"
@@ -313,6 +344,7 @@ check "commands before and after" commands_are_run
 check "the command before fails" pre_cmd_fails
 check "the command after fails" post_cmd_fails
 check "a damaged snapshot" damaged_snapshot
+check "damage where it matters" damage_where_it_matters
 check "no such snapshot" no_such_snapshot
 check "a snapshot of another store" another_store
 check "the latest good one of two stores" latest_good_of_two
