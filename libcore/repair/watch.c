@@ -18,36 +18,53 @@
 /* Files that were all written within ten minutes are more likely a copy than somebody's work. */
 #define COPY_NS (600 * SECOND_NS)
 
-/* The order of a listing means nothing, so that the sum of the digests stands for all of them. */
-static void add_entry(struct look_part *part, struct look *look, const char *name,
-		      const struct file_info *info)
+static uint64_t mix(uint64_t sum, uint64_t value)
 {
-	cleanup_(buf_fini) struct buf facts = { 0 };
-	struct digest digest;
-
-	buf_printf(&facts, "%s%c%d %" PRIu64 " %" PRIu64 " %" PRId64 " %" PRId64 " %o", name, 0,
-		   info->type, info->size, info->inode, info->modified_ns, info->changed_ns,
-		   info->mode);
-	digest_of(buf_slice(&facts), &digest);
-	part->sum += (uint64_t)load_be32(digest.bytes) << 32 | load_be32(digest.bytes + 4);
-	part->count++;
-	if (info->type != FILE_REGULAR)
-		return;
-	look->newest_ns = VS_MAX(look->newest_ns, info->modified_ns);
-	look->oldest_ns = look->oldest_ns == 0 ? info->modified_ns
-					       : VS_MIN(look->oldest_ns, info->modified_ns);
+	sum = (sum ^ value) * UINT64_C(0x9e3779b97f4a7c15);
+	return sum ^ (sum >> 29);
 }
 
+/* The order of a listing means nothing, so that the sum of these stands for all of them. */
+static uint64_t facts_of(const char *name, const struct file_info *info)
+{
+	uint64_t sum = 0;
+
+	for (const char *p = name; *p; p++)
+		sum = mix(sum, (unsigned char)*p);
+	sum = mix(sum, info->type);
+	sum = mix(sum, info->size);
+	sum = mix(sum, info->inode);
+	sum = mix(sum, (uint64_t)info->modified_ns);
+	sum = mix(sum, (uint64_t)info->changed_ns);
+	return mix(sum, info->mode);
+}
+
+/* One part, and what is looked at in it, by one of several threads. */
 struct looking {
-	struct look *look;
-	int dirfd;
+	struct look_part *part;
+	int64_t newest_ns, oldest_ns;
+	bool is_directory; /* to be listed */
+	int store_dirfd, dirfd;
+	int result;
+	struct vs_err err;
 };
 
-static struct look_part *add_part(struct look *look, const char *name)
+struct watching {
+	struct looking *row; /* of each part; owned */
+	size_t count, cap;
+	int dirfd;
+	struct look *look;
+};
+
+static void add_entry(struct looking *l, const char *name, const struct file_info *info)
 {
-	look->parts = vs_grow(look->parts, &look->cap, look->count + 1, sizeof(*look->parts));
-	look->parts[look->count] = (struct look_part){ .name = vs_strdup(name) };
-	return &look->parts[look->count++];
+	l->part->sum += facts_of(name, info);
+	l->part->count++;
+	if (info->type != FILE_REGULAR)
+		return;
+	l->newest_ns = VS_MAX(l->newest_ns, info->modified_ns);
+	l->oldest_ns =
+		l->oldest_ns == 0 ? info->modified_ns : VS_MIN(l->oldest_ns, info->modified_ns);
 }
 
 static int look_at_file(void *ctx, const char *name, enum file_type type, struct vs_err *err)
@@ -63,35 +80,73 @@ static int look_at_file(void *ctx, const char *name, enum file_type type, struct
 	if (r == VS_ENOENT)
 		return 0;
 	if (r == 0)
-		add_entry(&l->look->parts[l->look->count - 1], l->look, name, &info);
+		add_entry(l, name, &info);
 	return r;
 }
 
 static int look_at_top(void *ctx, const char *name, enum file_type type, struct vs_err *err)
 {
-	struct looking *l = ctx;
-	cleanup_(file_closep) int dirfd = -1;
-	struct looking inner = { .look = l->look };
-	struct look_part *part;
+	struct watching *w = ctx;
+	struct look *look = w->look;
 	struct file_info info;
 	int r;
 
 	(void)type;
-	r = file_stat_at(l->dirfd, name, FILE_NO_FOLLOW, &info, err);
+	r = file_stat_at(w->dirfd, name, FILE_NO_FOLLOW, &info, err);
 	if (r < 0)
 		return r == VS_ENOENT ? 0 : r;
-	part = add_part(l->look, name);
-	if (info.type != FILE_DIRECTORY || name[0] == '.') {
-		if (info.type != FILE_DIRECTORY)
-			add_entry(part, l->look, name, &info);
-		return 0;
-	}
-	r = file_open_dir(l->dirfd, name, FILE_NO_FOLLOW, &dirfd, err);
+	look->parts = vs_grow(look->parts, &look->cap, look->count + 1, sizeof(*look->parts));
+	look->parts[look->count] = (struct look_part){ .name = vs_strdup(name) };
+	w->row = vs_grow(w->row, &w->cap, w->count + 1, sizeof(*w->row));
+	w->row[w->count] =
+		(struct looking){ .part = &look->parts[look->count],
+				  .is_directory = info.type == FILE_DIRECTORY && name[0] != '.',
+				  .store_dirfd = w->dirfd };
+	if (info.type != FILE_DIRECTORY)
+		add_entry(&w->row[w->count], name, &info);
+	look->count++;
+	w->count++;
+	return 0;
+}
+
+static void look_into(void *ctx, unsigned worker, size_t index)
+{
+	struct watching *w = ctx;
+	struct looking *l = &w->row[index];
+	cleanup_(file_closep) int dirfd = -1;
+
+	(void)worker;
+	if (!l->is_directory)
+		return;
+	l->result = file_open_dir(l->store_dirfd, l->part->name, FILE_NO_FOLLOW, &dirfd, &l->err);
+	l->dirfd = dirfd;
 	/* What cannot be read does not show changes; verification tells about it. */
-	if (r == VS_ENOENT || r == VS_EACCES)
-		return 0;
-	inner.dirfd = dirfd;
-	return r < 0 ? r : file_list(dirfd, look_at_file, &inner, err);
+	if (l->result == VS_ENOENT || l->result == VS_EACCES)
+		l->result = 0;
+	else if (l->result == 0)
+		l->result = file_list(dirfd, look_at_file, l, &l->err);
+}
+
+static int look_into_all(struct watching *w, struct vs_err *err)
+{
+	cleanup_(pool_freep) struct pool *pool =
+		pool_new((unsigned)VS_MAX(VS_MIN(w->count, (size_t)cpu_count()), (size_t)1));
+
+	pool_run(pool, w->count, look_into, w);
+	for (size_t i = 0; i < w->count; i++) {
+		const struct looking *l = &w->row[i];
+
+		if (l->result < 0) {
+			*err = l->err;
+			return l->result;
+		}
+		w->look->newest_ns = VS_MAX(w->look->newest_ns, l->newest_ns);
+		if (l->oldest_ns != 0)
+			w->look->oldest_ns = w->look->oldest_ns == 0
+						     ? l->oldest_ns
+						     : VS_MIN(w->look->oldest_ns, l->oldest_ns);
+	}
+	return 0;
 }
 
 static int by_name(const void *a, const void *b)
@@ -102,10 +157,16 @@ static int by_name(const void *a, const void *b)
 int look_at_store(struct look *out, int store_dirfd, struct vs_err *err)
 {
 	cleanup_(look_fini) struct look look = { 0 };
-	struct looking l = { .look = &look, .dirfd = store_dirfd };
+	struct watching w = { .look = &look, .dirfd = store_dirfd };
 	int r;
 
-	r = file_list(store_dirfd, look_at_top, &l, err);
+	r = file_list(store_dirfd, look_at_top, &w, err);
+	/* The parts have moved while they were added. */
+	for (size_t i = 0; i < w.count; i++)
+		w.row[i].part = &look.parts[i];
+	if (r == 0)
+		r = look_into_all(&w, err);
+	free(w.row);
 	if (r < 0)
 		return r;
 	if (look.count > 0)

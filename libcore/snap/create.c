@@ -183,6 +183,7 @@ static int describe(struct making *mk, struct vs_err *err)
 
 static int look(struct making *mk, struct snap_listing *out, struct vs_err *err)
 {
+	out->jobs = mk->req->jobs;
 	return mk->backend->list(mk->store, mk->state, out, err);
 }
 

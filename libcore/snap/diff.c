@@ -49,17 +49,6 @@ static void digests_fini(struct digests *d)
 	free(d->errors);
 }
 
-/* The member at @path, which is behind all that were asked for before. */
-static const struct snap_member *find_next(const struct snap_manifest *m, size_t *at,
-					   const char *path)
-{
-	int order = -1;
-
-	while (*at < m->member_count && (order = snap_path_cmp(m->members[*at].path, path)) < 0)
-		(*at)++;
-	return *at < m->member_count && order == 0 ? &m->members[*at] : NULL;
-}
-
 /* Digests of all files that must be read to know. */
 static int take_digests(struct digests *d, bool rehash, unsigned jobs, struct vs_err *err)
 {
@@ -71,7 +60,8 @@ static int take_digests(struct digests *d, bool rehash, unsigned jobs, struct vs
 	d->must_read = vs_alloc_array(count, sizeof(*d->must_read));
 	d->errors = vs_alloc_array(count, sizeof(*d->errors));
 	for (size_t i = 0, at = 0; i < count; i++) {
-		const struct snap_member *member = find_next(d->m, &at, d->now->files[i].path);
+		const struct snap_member *member =
+			snap_next_member_at(d->m, &at, d->now->files[i].path);
 
 		/* A size that differs says enough. */
 		d->must_read[i] = member && member->size == d->now->files[i].info.size &&
@@ -145,7 +135,7 @@ int snap_compare_known(const struct snap_comparison *what,
 				 const struct snap_member *member, struct vs_err *err),
 		       void *ctx, struct vs_err *err)
 {
-	cleanup_(snap_listing_fini) struct snap_listing now = { 0 };
+	cleanup_(snap_listing_fini) struct snap_listing now = { .jobs = what->jobs };
 	struct snap_create_request req = { .clock = &vs_clock_system };
 	cleanup_(digests_fini) struct digests d = {
 		.mk = { .req = &req, .store = what->store },

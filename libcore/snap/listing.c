@@ -21,7 +21,7 @@ void snap_listing_fini(struct snap_listing *l)
 	free(l->files);
 	free(l->directories);
 	free(l->skipped);
-	*l = (struct snap_listing){ 0 };
+	*l = (struct snap_listing){ .jobs = l->jobs };
 }
 
 struct walk {
@@ -32,12 +32,14 @@ struct walk {
 
 static char *path_below(const char *in, const char *name)
 {
-	struct buf path = { 0 };
+	size_t len = strlen(in), name_len = strlen(name);
+	char *path = vs_alloc(len + name_len + 2);
 
-	if (in[0] != '\0')
-		buf_printf(&path, "%s/", in);
-	buf_append_str(&path, name);
-	return buf_take_str(&path);
+	memcpy(path, in, len);
+	if (len > 0)
+		path[len++] = '/';
+	memcpy(path + len, name, name_len);
+	return path;
 }
 
 static void skip(struct walk *w, const char *name, const char *why)
@@ -138,6 +140,17 @@ static int compare_directories(const void *a, const void *b)
 			     ((const struct snap_directory *)b)->path);
 }
 
+/* Order all but what is in order already, as directories that are listed one after the other are. */
+static void sort_files(struct snap_listing *l)
+{
+	for (size_t i = 1; i < l->file_count; i++) {
+		if (compare_found(&l->files[i - 1], &l->files[i]) <= 0)
+			continue;
+		qsort(l->files, l->file_count, sizeof(*l->files), compare_found);
+		return;
+	}
+}
+
 static int walk_one(int dirfd, const char *path, struct snap_listing *out, struct vs_err *err)
 {
 	cleanup_(file_closep) int fd = -1;
@@ -157,19 +170,95 @@ static int walk_one(int dirfd, const char *path, struct snap_listing *out, struc
 	return r < 0 && path[0] ? vs_err_in(err, "%s", path) : r;
 }
 
+/* The directories that one look has found, each listed by one of several threads. */
+struct wave {
+	int dirfd;
+	const struct snap_directory *directories;
+	struct snap_listing *found; /* of each; owned */
+	struct vs_err *errors;      /* likewise */
+	int *results;
+};
+
+static void walk_in_wave(void *ctx, unsigned worker, size_t index)
+{
+	struct wave *w = ctx;
+
+	(void)worker;
+	w->results[index] =
+		walk_one(w->dirfd, w->directories[index].path, &w->found[index], &w->errors[index]);
+	sort_files(&w->found[index]);
+}
+
+/* Move all that @from has behind what is in @to. */
+static void append_listing(struct snap_listing *to, struct snap_listing *from)
+{
+	if (from->file_count > 0) {
+		to->files = vs_grow(to->files, &to->file_cap, to->file_count + from->file_count,
+				    sizeof(*to->files));
+		memcpy(to->files + to->file_count, from->files,
+		       from->file_count * sizeof(*to->files));
+		to->file_count += from->file_count;
+	}
+	if (from->directory_count > 0) {
+		to->directories = vs_grow(to->directories, &to->directory_cap,
+					  to->directory_count + from->directory_count,
+					  sizeof(*to->directories));
+		memcpy(to->directories + to->directory_count, from->directories,
+		       from->directory_count * sizeof(*to->directories));
+		to->directory_count += from->directory_count;
+	}
+	if (from->skipped_count > 0) {
+		to->skipped =
+			vs_grow(to->skipped, &to->skipped_cap,
+				to->skipped_count + from->skipped_count, sizeof(*to->skipped));
+		memcpy(to->skipped + to->skipped_count, from->skipped,
+		       from->skipped_count * sizeof(*to->skipped));
+		to->skipped_count += from->skipped_count;
+	}
+	from->file_count = from->directory_count = from->skipped_count = 0;
+}
+
+/* Those from @first on; what is in them is appended. */
+static int walk_wave(int dirfd, struct pool *pool, struct snap_listing *out, size_t first,
+		     struct vs_err *err)
+{
+	size_t count = out->directory_count - first;
+	cleanup_(vs_freep) struct snap_listing *found = vs_alloc_array(count, sizeof(*found));
+	cleanup_(vs_freep) struct vs_err *errors = vs_alloc_array(count, sizeof(*errors));
+	cleanup_(vs_freep) int *results = vs_alloc_array(count, sizeof(*results));
+	struct wave w = { dirfd, out->directories + first, found, errors, results };
+	int r = 0;
+
+	qsort(out->directories + first, count, sizeof(*out->directories), compare_directories);
+	pool_run(pool, count, walk_in_wave, &w);
+	for (size_t i = 0; i < count; i++) {
+		if (r == 0 && results[i] != 0) {
+			r = results[i];
+			*err = errors[i];
+		}
+		if (r == 0 && out->file_count + found[i].file_count > FILES_MAX)
+			r = vs_fail(err, VS_ELIMIT, "more than %u files", FILES_MAX);
+		if (r == 0)
+			append_listing(out, &found[i]);
+		snap_listing_fini(&found[i]);
+	}
+	return r;
+}
+
 int snap_list_tree(int dirfd, struct snap_listing *out, struct vs_err *err)
 {
+	cleanup_(pool_freep) struct pool *pool = pool_new(VS_MAX(out->jobs, 1u));
+	size_t done = 0;
 	int r;
 
 	r = walk_one(dirfd, "", out, err);
-	/* What is found is appended: the list is its own queue. */
-	for (size_t i = 0; r == 0 && i < out->directory_count; i++) {
-		cleanup_(vs_freep) char *path = vs_strdup(out->directories[i].path);
+	while (r == 0 && done < out->directory_count) {
+		size_t first = done;
 
-		r = walk_one(dirfd, path, out, err);
+		done = out->directory_count;
+		r = walk_wave(dirfd, pool, out, first, err);
 	}
-	if (out->file_count > 0)
-		qsort(out->files, out->file_count, sizeof(*out->files), compare_found);
+	sort_files(out);
 	if (out->directory_count > 0)
 		qsort(out->directories, out->directory_count, sizeof(*out->directories),
 		      compare_directories);

@@ -116,6 +116,16 @@ const struct snap_member *snap_find_member(const struct snap_manifest *m, const 
 	return NULL;
 }
 
+const struct snap_member *snap_next_member_at(const struct snap_manifest *m, size_t *at,
+					      const char *path)
+{
+	int order = -1;
+
+	while (*at < m->member_count && (order = snap_path_cmp(m->members[*at].path, path)) < 0)
+		(*at)++;
+	return *at < m->member_count && order == 0 ? &m->members[*at] : NULL;
+}
+
 const struct snap_collection *snap_find_collection(const struct snap_manifest *m,
 						   const char *wanted)
 {

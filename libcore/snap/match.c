@@ -58,11 +58,11 @@ void making_match(struct making *mk)
 {
 	const struct snap_manifest *p = mk->parent;
 
-	for (size_t i = 0; i < mk->listing.file_count; i++) {
+	for (size_t i = 0, at = 0; i < mk->listing.file_count; i++) {
 		struct item *item = &mk->items[i];
 		const struct file_info *info = &mk->listing.files[i].info;
 		const struct snap_member *before =
-			p ? snap_find_member(p, mk->listing.files[i].path) : NULL;
+			p ? snap_next_member_at(p, &at, mk->listing.files[i].path) : NULL;
 
 		*item = (struct item){ .found = &mk->listing.files[i],
 				       .before = before,

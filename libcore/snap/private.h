@@ -146,6 +146,12 @@ must_check_ int snap_parse_members(struct slice text, struct slice base, struct 
 /* Text of a value that may have its exact bytes in "<key>_hex". False: neither is there. */
 bool snap_get_bytes(const struct jr *object, const char *key, struct buf *out);
 
+/* ---- manifest.c ---- */
+
+/* The member at @path, or NULL, where the paths asked for rise: *@at begins as 0. */
+const struct snap_member *snap_next_member_at(const struct snap_manifest *m, size_t *at,
+					      const char *path);
+
 /* ---- sums.c ---- */
 
 /* Bytes, documents and roots of @m from its members; collections and batches must be set. */
