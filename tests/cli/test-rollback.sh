@@ -194,7 +194,7 @@ post_cmd_fails() {
         same_tree "$scratch/kept" "$store"
 }
 
-# pieces NAME: the middle of the piece of the archive that has this file, and of one that has not.
+# pieces PATH: the middle of the piece of the archive that has this file, and of one that has not.
 pieces() {
     "$python" - "$state/snapshots/one.tar.gz" "$1" <<'PIECES'
 import sys, zlib
@@ -216,7 +216,7 @@ PIECES
 damage_where_it_matters() {
     local gone has other
     fresh && gone=$(document alpha doc-7) && rm "$gone" && cp "$state/snapshots/one.tar.gz" "$scratch/one" || return
-    read -r has other <<<"$(pieces "${gone##*/}")"
+    read -r has other <<<"$(pieces "$alpha/${gone##*/}")"
     printf '\125\252' | dd of="$state/snapshots/one.tar.gz" bs=1 seek="$has" conv=notrunc 2>/dev/null
     unchanged runs 8 rollback --dry-run "$store" one && err_has "snapshot one is damaged (readable: " &&
         unchanged runs 8 rollback --yes "$store" one && err_has "snapshot one is damaged (readable: " || return
