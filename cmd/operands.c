@@ -63,8 +63,7 @@ void parse_store(const struct app *app, struct parsed *p, size_t *count)
 	size_t min, max;
 
 	operands_count(app->command->operands, &min, &max);
-	if (!store && from_env &&
-	    (*count < min || *count == 0 || !looks_like_path(p->operands[0])))
+	if (!store && from_env && (*count < min || *count == 0 || !looks_like_path(p->operands[0])))
 		store = from_env;
 	if (!store)
 		return;

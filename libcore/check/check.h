@@ -41,7 +41,7 @@ enum remedy {
 	REMEDY_REWRITE_DOCUMENT, /* decode and write again (checksums, compression) */
 	REMEDY_REMOVE_LEFTOVER,  /* set aside what no loader reads */
 	REMEDY_FIX_MODE,
-	REMEDY_BY_HAND, /* there is more than one answer: a person decides */
+	REMEDY_BY_HAND,       /* there is more than one answer: a person decides */
 	REMEDY_REBUILD_INDEX, /* of a Chroma segment, from the best copy of each vector */
 	REMEDY_CORRECT_DATABASE, /* rows of a Chroma database, from what the rest of the store proves */
 	REMEDY_ORPHANS_ASIDE,    /* rows that belong to nothing, to quarantine */
@@ -173,7 +173,7 @@ struct check_request {
 	unsigned jobs;
 	const unsigned char *key;     /* of an encrypted export file; NULL or 32 bytes */
 	struct vs_progress *progress; /* kept up to date when not NULL */
-	const char *scratch; /* for a private copy of a Chroma database; NULL: /tmp */
+	const char *scratch;          /* for a private copy of a Chroma database; NULL: /tmp */
 	/* A directory whose Chroma database is taken for that of the store: a copy that was changed
 	 * and is to be put in its place. NULL: the store's own. */
 	const char *database;
@@ -182,7 +182,7 @@ struct check_request {
 	 * that are known, and that nothing was wrong with, are not read again. NULL: nothing is known.
 	 */
 	struct file_known *known;
-	const char *against;          /* an export file to compare the store with; NULL for none */
+	const char *against; /* an export file to compare the store with; NULL for none */
 };
 
 /*

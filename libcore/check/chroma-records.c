@@ -112,7 +112,8 @@ static int on_array_key(void *ctx, const struct chroma_row *row, struct vs_err *
 	struct slice text = chroma_bytes(row, 2);
 
 	(void)err;
-	if (text.len == 0 || jr_parse_foreign(&metadata, text, &ignored) < 0 || jr_get(metadata, key))
+	if (text.len == 0 || jr_parse_foreign(&metadata, text, &ignored) < 0 ||
+	    jr_get(metadata, key))
 		return 0;
 	if (leak->count++ == 0)
 		leak->first = chroma_int(row, 0);

@@ -58,7 +58,8 @@ static bool parse(struct slice text, struct jr **out)
 
 	if (text.len == 0)
 		return true;
-	return text.len <= CONFIG_MAX && jr_parse_foreign(out, text, &err) == 0 && jr_is_object(*out);
+	return text.len <= CONFIG_MAX && jr_parse_foreign(out, text, &err) == 0 &&
+	       jr_is_object(*out);
 }
 
 void chroma_config_read(struct chroma_config *out, struct slice schema, struct slice config)

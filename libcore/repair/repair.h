@@ -168,8 +168,8 @@ const char *session_state_path(const struct session *s);
 const char *session_store_path(const struct session *s); /* absolute */
 
 /*
- * What was read of the store in this session (file/known.h), so that the checks before and after a
- * change, the digests of the store in the records and the proof of a rollback read each file once;
+ * What this run has read of the store (file/known.h), so that the checks before and after a change,
+ * the digests of the store in the records and the proof of a rollback read each file once;
  * borrowed.
  */
 struct file_known *session_known(const struct session *s);
@@ -271,8 +271,8 @@ struct quarantine_item {
 	char *time;
 	char *reason;
 	char *message;
-	bool is_files; /* single files; else a whole collection */
-	bool is_rows;  /* of a Chroma database, as lines of JSON */
+	bool is_files;  /* single files; else a whole collection */
+	bool is_rows;   /* of a Chroma database, as lines of JSON */
 	bool is_chroma; /* a collection of a Chroma store, as a store of its own */
 	bool has_sidecar;
 	uint64_t documents;
@@ -416,13 +416,13 @@ struct rollback_batch {
 
 struct rollback_request {
 	const struct store *store;
-	const struct snap_manifest *m; /* with its members */
+	const struct snap_manifest *m;  /* with its members */
 	const char *const *collections; /* directories; none: all */
 	size_t collection_count;
 	const struct rollback_batch *batches; /* the only documents wanted; none: all */
 	size_t batch_count;
-	int64_t at_ns; /* none that was written later; 0: all */
-	bool rehash;   /* believe no size, time and inode */
+	int64_t at_ns;            /* none that was written later; 0: all */
+	bool rehash;              /* believe no size, time and inode */
 	struct file_known *known; /* what was read in this run; borrowed, NULL: nothing */
 	bool is_whole; /* also what is in no collection: every file of the store's directory */
 	unsigned jobs;
@@ -451,8 +451,7 @@ void rollback_changes_free(struct rollback_change *changes, size_t count);
  * rows for other directories, too, and "." is the store's own.
  */
 must_check_ int plan_rollback(struct plan *plan, const struct rollback_request *req,
-			      struct rollback_change **changes, size_t *count,
-			      struct vs_err *err);
+			      struct rollback_change **changes, size_t *count, struct vs_err *err);
 
 /* For the edit() of the plan's source: exchange the rows of the collection that @a names. Fails with
  * VS_EFORMAT rather than change a row of another. */
