@@ -155,51 +155,5 @@ void collection_fini(struct collection *collection)
 	chromem_list_freep(&collection->list);
 	free(collection->text);
 	free(collection->pairs);
-	buf_fini(&collection->ahead_bytes);
 	*collection = (struct collection){ .dirfd = -1 };
-}
-
-/* ---- documents of small collections ---- */
-
-static void read_one_ahead(struct collection *collection, size_t index,
-			   struct chromem_reader *reader)
-{
-	struct buf *bytes = &collection->ahead_bytes;
-	struct chromem_entry entry;
-	struct vs_err ignored;
-	char scratch[32];
-
-	chromem_list_at(collection->list, index, scratch, &entry);
-	if (entry.entry_class != CHROMEM_ENTRY_DOCUMENT || entry.type != FILE_REGULAR)
-		return;
-	if (file_read_at(collection->dirfd, entry.name, FILE_SEEN_REGULAR | collection->atime,
-			 AHEAD_BYTES - bytes->len, &reader->file, NULL, &ignored) != 0)
-		return;
-	collection->ahead[collection->ahead_count++] = (struct ahead){
-		.index = index,
-		.off = bytes->len,
-		.len = reader->file.len,
-	};
-	buf_append(bytes, reader->file.ptr, reader->file.len);
-}
-
-void collection_read_ahead(struct collection *collection, struct chromem_reader *reader)
-{
-	size_t count = chromem_list_count(collection->list);
-
-	/* One more for the metadata. */
-	if (count > AHEAD_DOCUMENTS + 1 ||
-	    chromem_list_documents(collection->list) > AHEAD_DOCUMENTS)
-		return;
-	for (size_t i = 0; i < count; i++)
-		read_one_ahead(collection, i, reader);
-	collection->weight += collection->ahead_bytes.len;
-}
-
-const struct ahead *collection_find_ahead(const struct collection *collection, size_t index)
-{
-	for (size_t i = 0; i < collection->ahead_count; i++)
-		if (collection->ahead[i].index == index)
-			return &collection->ahead[i];
-	return NULL;
 }

@@ -10,18 +10,6 @@
 
 #include "chromem/chromem.h"
 
-/*
- * The documents of a small collection are read when it is opened, so that this is done by all
- * workers: ten thousand collections of three documents would otherwise be read by one.
- */
-#define AHEAD_DOCUMENTS 16
-#define AHEAD_BYTES ((size_t)64 << 10)
-
-struct ahead {
-	size_t index; /* of its entry */
-	size_t off, len;
-};
-
 struct collection {
 	struct chromem_collection shown; /* what visitors get */
 	int dirfd;
@@ -31,10 +19,7 @@ struct collection {
 	struct chromem_fault fault; /* of the directory when it was not opened, else of metadata */
 	unsigned char *text;        /* what the slices of @meta point to */
 	struct chromem_pair *pairs;
-	struct ahead ahead[AHEAD_DOCUMENTS];
-	size_t ahead_count;
-	struct buf ahead_bytes; /* as on disk */
-	size_t weight;          /* roughly its bytes in memory */
+	size_t weight; /* roughly its bytes in memory */
 };
 
 /*
@@ -46,15 +31,6 @@ must_check_ int collection_open(struct collection *out, int dirfd, const char *n
 				enum chromem_compression c, struct chromem_reader *reader,
 				struct vs_err *err);
 void collection_fini(struct collection *collection);
-
-/*
- * Read documents ahead if there are few and they are small. What cannot be read is left for later,
- * to be reported then.
- */
-void collection_read_ahead(struct collection *collection, struct chromem_reader *reader);
-
-/* The document of that entry if it was read; NULL otherwise. */
-const struct ahead *collection_find_ahead(const struct collection *collection, size_t index);
 
 /* The fault of a file that is no file: nothing was opened. */
 void fault_not_a_file(struct chromem_fault *fault, enum file_type type);

@@ -140,24 +140,14 @@ static void fail(struct scan *scan, const struct vs_err *err)
 		scan->failure = *err;
 }
 
-static int read_document(const struct scan *scan, unsigned worker, size_t index,
+static int read_document(const struct scan *scan, unsigned worker,
 			 const struct chromem_entry *entry, struct chromem_doc *doc,
 			 struct chromem_fault *fault, uint64_t *size, struct vs_err *err)
 {
 	const struct collection *c = scan->collection;
-	const struct ahead *ahead = collection_find_ahead(c, index);
 	struct chromem_reader *reader = scan->readers[worker];
 	int r;
 
-	if (ahead) {
-		*size = ahead->len;
-		r = chromem_decode_doc(reader,
-				       slice_of(c->ahead_bytes.ptr + ahead->off, ahead->len), doc,
-				       fault, err);
-		/* What is refused may have been half written, and is whole by now. */
-		if (r != 1)
-			return r;
-	}
 	r = chromem_reader_entry(reader, c->dirfd, c->atime, entry, doc, fault, err);
 	*size = chromem_reader_file_size(reader);
 	return r;
@@ -186,7 +176,6 @@ static void keep_remark(struct scan *scan, unsigned worker, void *chunk, size_t 
 	struct file_remark remark = { 0 };
 
 	if (scan->req->known && v->remark && entry->type == FILE_REGULAR &&
-	    !collection_find_ahead(scan->collection, index) &&
 	    v->remark(v->ctx, chunk, index, entry, &remark))
 		file_known_remark(scan->req->known, &scan->readers[worker]->info, &remark);
 }
@@ -213,7 +202,7 @@ static void visit_document(struct scan *scan, unsigned worker, void *chunk, size
 	}
 	if (is_seen(scan, chunk, index, &entry))
 		return;
-	r = read_document(scan, worker, index, &entry, &doc, &fault, &size, &err);
+	r = read_document(scan, worker, &entry, &doc, &fault, &size, &err);
 	if (r < 0) {
 		vs_err_in(&err, "%s/%s", c->dir, entry.name);
 		fail(scan, &err);
@@ -266,9 +255,6 @@ static void make_chunks(struct scan *scan, size_t *next)
 	size_t len = count / ((size_t)pool_threads(scan->req->pool) * CHUNKS_PER_WORKER);
 
 	len = VS_MIN(VS_MAX(len, CHUNK_MIN), CHUNK_MAX);
-	/* What was read already is not worth waking the others for. */
-	if (scan->collection->ahead_count > 0)
-		len = count;
 	scan->chunk_count = 0;
 	while (*next < count && scan->chunk_count < CHUNKS_AT_A_TIME) {
 		struct chunk *chunk = &scan->chunks[scan->chunk_count++];
