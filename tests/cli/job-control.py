@@ -168,9 +168,7 @@ def stop_in_the_background(t):
     t.expect("waited=0=")
 
 
-def reads_in_the_background(t):
-    """A job in the background that reads is stopped by the terminal (SIGTTIN), and reads after fg."""
-    t.guard("read line; echo got=$line=", after=" &")
+def fg_when_stopped(t):
     t.expect(re.escape(PROMPT))
     for _ in range(200):
         t.send("jobs\n")
@@ -182,6 +180,12 @@ def reads_in_the_background(t):
         raise AssertionError("it was never stopped")
     t.expect(re.escape(PROMPT))
     t.send("fg\n")
+
+
+def reads_in_the_background(t):
+    """A job in the background that reads is stopped by the terminal (SIGTTIN), and reads after fg."""
+    t.guard("read line; echo got=$line=", after=" &")
+    fg_when_stopped(t)
     time.sleep(0.5)
     t.send("word\n")
     t.expect("got=word=")
@@ -192,17 +196,7 @@ def writes_in_the_background(t):
     """With `stty tostop` a job in the background that writes is stopped (SIGTTOU), and writes after fg."""
     t.run("stty tostop")
     t.guard("echo wri''tten >/dev/tty", "--quiet", after=" &")
-    t.expect(re.escape(PROMPT))
-    for _ in range(200):
-        t.send("jobs\n")
-        if "Stopped" in t.expect(r"(Stopped|Running)").group(0):
-            break
-        t.expect(re.escape(PROMPT))
-        time.sleep(0.2)
-    else:
-        raise AssertionError("it was never stopped")
-    t.expect(re.escape(PROMPT))
-    t.send("fg\n")
+    fg_when_stopped(t)
     t.expect("\nwritten")
     t.want(0)
 
