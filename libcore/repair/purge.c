@@ -222,7 +222,8 @@ static int prove_by_snapshot(struct parts *parts, const struct store *store,
 {
 	struct snap_access access = { .state_dirfd = req->state_dirfd,
 				      .key = req->key,
-				      .jobs = req->jobs };
+				      .jobs = req->jobs,
+				      .reads_whole = true };
 	cleanup_(snap_list_fini) struct snap_list list = { 0 };
 	struct refusal refusal = { .missing = SIZE_MAX, .text = "there is no snapshot" };
 	int r = 0;

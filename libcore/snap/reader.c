@@ -419,7 +419,7 @@ static int open_reader(struct snap_reader **out, const struct snap_reading *how,
 	buf_printf(&prefix, "%s/", archive->snapshot);
 	r->prefix = buf_take_str(&prefix);
 	status = open_file(r, how->snapshots_dirfd, archive, how->access->key, err);
-	if (status == 0 && s)
+	if (status == 0 && s && !how->access->reads_whole)
 		status = choose_pieces(r, s, number, err);
 	if (status == 0)
 		status = open_tar(r, err);

@@ -293,6 +293,11 @@ struct snap_access {
 	bool trusts_digest;
 	/* One that is there with the right size does: for those who take out next what they need. */
 	bool trusts_size;
+	/*
+	 * Read archives from beginning to end, also where their index tells what would do: for those
+	 * who remove what an archive is proven to hold, and so want it whole.
+	 */
+	bool reads_whole;
 };
 
 /* The four checks, each of which can fail by itself. */
