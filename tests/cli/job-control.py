@@ -130,13 +130,6 @@ def interrupt_that_is_caught(t):
     t.want(7)
 
 
-def quit_key(t):
-    t.guard("ulimit -c 0; echo begun; sleep 300")
-    t.expect("begun")
-    t.send("\x1c")
-    t.want(131)
-
-
 def stop_and_go_on(t):
     """^Z stops command and guard as one job; fg goes on where it was, and the terminal is the command's again."""
     t.guard(f"echo begun; read line; echo got=$line=; {FOREGROUND}; exit 5", "--keep-on-failure")
@@ -252,7 +245,7 @@ def hang_up(t):
     raise AssertionError("the command, or the record of its guard, is still there")
 
 
-CASES = (foreground, reads_lines, end_of_input, interrupt, interrupt_that_is_caught, quit_key, stop_and_go_on,
+CASES = (foreground, reads_lines, end_of_input, interrupt, interrupt_that_is_caught, stop_and_go_on,
          stop_in_the_background, reads_in_the_background, writes_in_the_background, whole_in_the_background, window_size,
          modes_after_a_crash, pipeline, hang_up)
 

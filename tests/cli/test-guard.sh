@@ -332,7 +332,7 @@ a_given_snapshot() {
 }
 
 a_damaged_snapshot() {
-    fresh && runs 0 snapshot create --name one "$store" && printf x | dd of="$state/snapshots/one.tar.gz" bs=1 seek=200 conv=notrunc status=none &&
+    fresh && runs 0 snapshot create --name one "$store" && printf xxxx | dd of="$state/snapshots/one.tar.gz" bs=1 seek=200 conv=notrunc status=none &&
         runs 8 guard --snapshot one "$store" -- touch "$scratch/ran" && err_has damaged && [ ! -e "$scratch/ran" ]
 }
 

@@ -226,7 +226,7 @@ damage_where_it_matters() {
 }
 
 damaged_snapshot() {
-    fresh && bad_day && printf x | dd of="$state/snapshots/one.tar.gz" bs=1 seek=100 conv=notrunc 2>/dev/null &&
+    fresh && bad_day && printf xxxx | dd of="$state/snapshots/one.tar.gz" bs=1 seek=100 conv=notrunc 2>/dev/null &&
         unchanged runs 8 rollback --yes "$store" one && err_has "snapshot one is damaged" && err_has "vsctl snapshot list"
 }
 
@@ -320,7 +320,7 @@ latest_good() {
 
 latest_good_is_damaged() {
     fresh && write beta 20 1 && runs 0 snapshot create --full --name two "$store" &&
-        printf x | dd of="$state/snapshots/two.tar.gz" bs=1 seek=100 conv=notrunc 2>/dev/null && bad_day &&
+        printf xxxx | dd of="$state/snapshots/two.tar.gz" bs=1 seek=100 conv=notrunc 2>/dev/null && bad_day &&
         runs 0 restore --yes --latest-good "$store" && err_has "two" && same_tree "$scratch/kept" "$store"
 }
 

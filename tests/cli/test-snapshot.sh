@@ -146,11 +146,11 @@ corrupt_store_is_marked() {
 
 four_checks() {
     fresh && runs 0 snapshot create --name one "$store" && cp -a "$state" "$scratch/kept" || return
-    damage "printf x | dd of=$state/manifests/one.json bs=1 seek=40 conv=notrunc status=none" manifest &&
+    damage "printf xxxx | dd of=$state/manifests/one.json bs=1 seek=40 conv=notrunc status=none" manifest &&
         damage "rm $state/manifests/one.members.gz" manifest &&
         damage "rm $state/snapshots/one.tar.gz" archive &&
         damage "truncate -s -1 $state/snapshots/one.tar.gz" archive &&
-        damage "printf x | dd of=$state/snapshots/one.tar.gz bs=1 seek=100 conv=notrunc status=none" checksum
+        damage "printf xxxx | dd of=$state/snapshots/one.tar.gz bs=1 seek=100 conv=notrunc status=none" checksum
     local status=$?
     rm -rf "$scratch/kept"
     return $status

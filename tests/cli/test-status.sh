@@ -156,7 +156,7 @@ drill_too_old() {
 
 drill_failed() {
     well && runs 0 snapshot create --name other --full "$store" || return
-    printf x | dd of="$state/snapshots/other.tar.gz" bs=1 seek=200 conv=notrunc status=none
+    printf xxxx | dd of="$state/snapshots/other.tar.gz" bs=1 seek=200 conv=notrunc status=none
     runs 4 snapshot drill "$store" other
     only_fails drill "$store"
 }
