@@ -368,12 +368,6 @@ must_check_ int snap_withdraw(int state_dirfd, const char *id, struct vs_err *er
  * dot, so nothing else is called so. */
 #define SNAP_KEPT ".kept-"
 
-/* Does a manifest of @list name the archive @file? */
-bool snap_is_named(const struct snap_list *list, const char *file);
-
-/* Is the list of snapshot @id that of one in @list, or what the list of one builds on? */
-bool snap_is_base(const struct snap_list *list, const char *id);
-
 /* ---- older-scan.c ---- */
 
 /* A text in pieces; an empty one is the end. Each is borrowed until the next is asked for. */

@@ -125,7 +125,8 @@ int snap_set_drill(int state_dirfd, const char *id, const struct snap_drill *dri
 
 /* ---- what others need ---- */
 
-bool snap_is_named(const struct snap_list *list, const char *file)
+/* Does a manifest of @list name the archive @file? */
+static bool is_named(const struct snap_list *list, const char *file)
 {
 	for (size_t i = 0; i < list->count; i++) {
 		const struct snap_manifest *m = list->entries[i].m;
@@ -138,7 +139,8 @@ bool snap_is_named(const struct snap_list *list, const char *file)
 	return false;
 }
 
-bool snap_is_base(const struct snap_list *list, const char *id)
+/* Is the list of snapshot @id that of one in @list, or what the list of one builds on? */
+static bool is_base(const struct snap_list *list, const char *id)
 {
 	for (size_t i = 0; i < list->count; i++) {
 		const struct snap_manifest *m = list->entries[i].m;
@@ -243,7 +245,7 @@ static int remove_files(int dirfd, const struct left *l, uint64_t *removed, stru
 static int remove_archive(const struct snap_place *place, const struct snap_list *list,
 			  const char *file, struct vs_err *err)
 {
-	return snap_is_named(list, file) ? 0 : snap_unlink(place->snapshots, file, err);
+	return is_named(list, file) ? 0 : snap_unlink(place->snapshots, file, err);
 }
 
 /* What the manifest of a snapshot that is none said; NULL where there is nothing to read in what is
@@ -285,7 +287,7 @@ static int remove_list(const struct snap_place *place, const struct snap_list *l
 	char name[SNAP_FILE_MAX];
 
 	snap_members_name(id, name);
-	return snap_is_base(list, id) ? 0 : snap_unlink(place->manifests, name, err);
+	return is_base(list, id) ? 0 : snap_unlink(place->manifests, name, err);
 }
 
 /* Everything of a snapshot that is not one, its .pending manifest last. */
@@ -336,7 +338,7 @@ static int end_kept(const struct snap_place *place, const struct snap_list *list
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < l->kept_count; i++) {
-		if (snap_is_named(list, l->kept[i]))
+		if (is_named(list, l->kept[i]))
 			continue;
 		r = snap_unlink(place->snapshots, l->kept[i], err);
 		*removed += r == 0;
