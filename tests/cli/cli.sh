@@ -12,6 +12,7 @@
 #   jq_is FILTER                the filter yields true on the output
 #   fixture NAME                a copy of a store of tests/data/chromem; $store is its path
 #   unchanged COMMAND...        the command passes and the copy is, byte and time, what it was
+#   within SECONDS COMMAND...   the command passes now or before that time is over: what another process does is waited for
 source=${SOURCE_ROOT:?}
 . "$source/tests/meta/tap.sh"
 vsctl=$(realpath "${1:?}")
@@ -107,6 +108,15 @@ unchanged() {
     "$@" || return
     tree_state "$store" >"$scratch/after"
     diff "$scratch/before" "$scratch/after"
+}
+
+within() {
+    local end=$((SECONDS + $1 + 1))
+    shift
+    until "$@" >"$scratch/within" 2>&1; do
+        [ $SECONDS -lt $end ] || { echo "never: $*" && cat "$scratch/within" && return 1; }
+        sleep 0.02
+    done
 }
 
 documents_validate() {

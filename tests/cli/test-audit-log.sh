@@ -282,7 +282,7 @@ fcntl.lockf(lock, fcntl.LOCK_EX)
 print("held", flush=True)
 time.sleep(30)' "$store.vsctl/lock" >"$scratch/held" &
     pid=$!
-    for _ in {1..50}; do [ -s "$scratch/held" ] || sleep 0.1; done
+    within 20 test -s "$scratch/held" || return
     runs 8 repair --yes "$store" && last refused 8 && runs 4 repair --dry-run "$store"
     status=$?
     kill "$pid"

@@ -230,10 +230,7 @@ time.sleep(1)
 db.execute("COMMIT")
 END
     pid=$!
-    for _ in $(seq 50); do
-        [ ! -e "$scratch/ready" ] || break
-        sleep 0.1
-    done
+    within 20 test -e "$scratch/ready" || return
     json snapshot 0 snapshot create --name one "$store"
     r=$?
     wait $pid

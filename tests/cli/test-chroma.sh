@@ -56,10 +56,7 @@ open(sys.argv[2], "w").close()
 time.sleep(60)
 END
     pid=$!
-    for _ in $(seq 50); do
-        [ ! -e "$scratch/ready" ] || break
-        sleep 0.1
-    done
+    within 20 test -e "$scratch/ready" || return
     unchanged runs 8 verify "$store" && err_has "process $pid" && err_has "transaction"
     r=$?
     kill "$pid"

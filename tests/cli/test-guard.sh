@@ -262,17 +262,14 @@ signals_of_the_command() {
 
 # A signal to the guard reaches everything that the command has started.
 signal_to_the_guard() {
-    local pid i
+    local pid
     fresh || return
     for signal in TERM INT HUP QUIT; do
         # A shell has its background jobs ignore two of them.
         env --default-signal=INT,QUIT "$vsctl" guard --json "$store" -- env "VSCTL_TEST_CHILD=$mark" sh -c 'touch "$VSCTL_STORE"/begun; sleep 1000 & setsid sleep 1000' \
             >"$scratch/out" 2>"$scratch/err" &
         pid=$!
-        for ((i = 0; i < 100; i++)); do
-            [ ! -e "$store/begun" ] || break
-            sleep 0.1
-        done
+        within 20 test -e "$store/begun" || return
         kill -$signal $pid
         wait $pid
         same 10 $? && keep_document guard && jq_is '.cause == "signal"' && nobody_left && went_back || return
@@ -293,21 +290,14 @@ a_vsctl_in_a_guard() {
 
 # Kill the guard in the middle of its command; the command ends with it.
 kill_one() {
-    local pid i
+    local pid
     rm -f "$scratch/begun"
     "$vsctl" guard "$store" -- env "VSCTL_TEST_CHILD=$mark" sh -c "$(migrate lose alpha 500); touch '$scratch/begun'; exec sleep 1000" >"$scratch/out" 2>&1 &
     pid=$!
-    for ((i = 0; i < 200; i++)); do
-        [ ! -e "$scratch/begun" ] || break
-        sleep 0.1
-    done
+    within 20 test -e "$scratch/begun" || return
     kill -KILL $pid
     wait $pid 2>/dev/null
-    for ((i = 0; i < 50; i++)); do
-        left_alive >/dev/null || return 0
-        sleep 0.1
-    done
-    echo "the command outlives its guard" && return 1
+    within 10 nobody_left || { echo "the command outlives its guard" && return 1; }
 }
 
 a_guard_that_is_killed() {

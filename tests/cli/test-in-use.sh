@@ -15,6 +15,11 @@ fresh() {
     cp -a "$source/tests/data/chromem/incident-missing-metadata/store" "$store"
 }
 
+# is_ready PID: it has said so, or it only sleeps.
+is_ready() {
+    [ -e "$scratch/ready" ] || grep -qx sleep "/proc/$1/comm"
+}
+
 # seen REASON COMMAND...: while the command runs, nothing is changed, it is named, and the reason said.
 seen() {
     local reason=$1 pid bad=0
@@ -22,10 +27,7 @@ seen() {
     fresh
     "$@" </dev/null >/dev/null 2>&1 3>&- &
     pid=$!
-    for _ in 1 2 3 4 5 6 7 8 9 10; do
-        [ -e "$scratch/ready" ] && break
-        sleep 0.1
-    done
+    within 20 is_ready "$pid" || return
     { unchanged runs 8 recover-metadata --yes "$store" && err_has "process $pid" && err_has "$reason" &&
         err_has "--force"; } || bad=1
     { runs 8 quarantine add --yes "$store" e9f85bf6 && [ -d "$store/e9f85bf6" ]; } || bad=1

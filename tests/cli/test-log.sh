@@ -56,16 +56,6 @@ many_writers() {
     [ "$(grep -cE '^[0-9T:.-]+Z ERROR verify\[[0-9]+\]: status 8: [^ ]+absent-[0-9]+: ' "$log")" -eq 40 ] && [ "$(wc -l <"$log")" -eq 40 ]
 }
 
-# wait_for COMMAND...: until it passes, or ten seconds are over.
-wait_for() {
-    local i
-    for i in {1..200}; do
-        "$@" >"$scratch/waiting" 2>&1 && return
-        sleep 0.05
-    done
-    echo "never: $*" && return 1
-}
-
 rotated() {
     local pid status
     rm -f "$log" "$log.1"
@@ -74,8 +64,8 @@ rotated() {
     pid=$!
     sleep 0.3
     rm "$store"/*/00000000.gob
-    wait_for grep -q 'ERROR monitor.*: degraded: ' "$log" && mv "$log" "$log.1" && fixture healthy-plain && kill -HUP $pid &&
-        wait_for grep -q 'INFO monitor.*: recovered: ' "$log" && [ "$(cat "$log" "$log.1" | wc -l)" -eq 2 ]
+    within 10 grep -q 'ERROR monitor.*: degraded: ' "$log" && mv "$log" "$log.1" && fixture healthy-plain && kill -HUP $pid &&
+        within 10 grep -q 'INFO monitor.*: recovered: ' "$log" && [ "$(cat "$log" "$log.1" | wc -l)" -eq 2 ]
     status=$?
     kill $pid && wait $pid
     return $status

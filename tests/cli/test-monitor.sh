@@ -21,26 +21,14 @@ fresh() {
     trap stop EXIT
 }
 
-# until_true COMMAND...: it passes within ten seconds.
-until_true() {
-    local i
-    for ((i = 0; i < 200; i++)); do
-        "$@" >"$scratch/until" 2>&1 && return
-        sleep 0.05
-    done
-    echo "never: $*"
-    cat "$scratch/until" "$scratch/said" 2>/dev/null
-    return 1
-}
-
 # start ARGUMENT...: a monitor on a free port; $url is where it answers, after its first scan.
 start() {
     rm -f "$scratch/said"
     "$vsctl" monitor --listen 127.0.0.1:0 "$@" 2>"$scratch/said" >"$scratch/said.out" </dev/null &
     monitor=$!
-    until_true grep -q '/metrics' "$scratch/said" || return
+    within 10 grep -q '/metrics' "$scratch/said" || return
     url=http://127.0.0.1:$(sed -n 's/^vsctl: port \([0-9]*\):.*/\1/p' "$scratch/said" | tail -n 1)
-    until_true scans_are 1
+    within 10 scans_are 1
 }
 
 # get PATH: the body goes to $scratch/out, the status to $code.
@@ -62,7 +50,7 @@ scan_now() {
     get /metrics
     before=$(sed -n 's/^contextd_vectorstore_health_checks_total{.*} //p' "$scratch/out" | awk '{ n += $1 } END { print n }')
     kill -HUP "$monitor"
-    until_true more_scans "$before"
+    within 10 more_scans "$before"
 }
 
 more_scans() {
@@ -155,20 +143,20 @@ textfile() {
 
 told_once() {
     fresh && start "${hooks[@]}" "$store" && told '' && cp -a "$store" "$scratch/copy" && break_store && scan_now &&
-        until_true told 'degraded ' && scan_now && scan_now && told 'degraded ' && rm -rf "$store" &&
-        mv "$scratch/copy" "$store" && scan_now && until_true told 'degraded recovered ' && scan_now && told 'degraded recovered '
+        within 10 told 'degraded ' && scan_now && scan_now && told 'degraded ' && rm -rf "$store" &&
+        mv "$scratch/copy" "$store" && scan_now && within 10 told 'degraded recovered ' && scan_now && told 'degraded recovered '
 }
 
 told_once_over_restarts() {
-    fresh && start "${hooks[@]}" "$store" && break_store && scan_now && until_true told 'degraded ' && stop &&
+    fresh && start "${hooks[@]}" "$store" && break_store && scan_now && within 10 told 'degraded ' && stop &&
         start "${hooks[@]}" "$store" && scan_now && told 'degraded ' && stop &&
         runs 4 monitor --once "${hooks[@]}" "$store" && told 'degraded '
 }
 
 # The verdict is that of the last scan that could be made; nobody is told that the store recovered.
 failed_scans_keep_the_state() {
-    fresh incident-missing-metadata && start "${hooks[@]}" "$store" && until_true told 'degraded ' && mv "$store" "$store.away" &&
-        scan_now && until_true told 'degraded error ' && scan_now && told 'degraded error ' && get /health && [ "$code" = 503 ] &&
+    fresh incident-missing-metadata && start "${hooks[@]}" "$store" && within 10 told 'degraded ' && mv "$store" "$store.away" &&
+        scan_now && within 10 told 'degraded error ' && scan_now && told 'degraded error ' && get /health && [ "$code" = 503 ] &&
         jq_is '.metadata.corrupt_count == 1 and .metadata.total == 22' && metric_is "vsctl_scan_failed{store=\"$store\"} 1" &&
         mv "$store.away" "$store" && scan_now && metric_is "vsctl_scan_failed{store=\"$store\"} 0" && told 'degraded error '
 }
@@ -176,7 +164,7 @@ failed_scans_keep_the_state() {
 hanging_command() {
     local begin=$SECONDS
     fresh && start --hook-limit 1 --on-degraded 'echo $$ >"$told"; trap "" TERM; sleep 300 & sleep 300' "$store" && break_store &&
-        scan_now && until_true grep -q 'was ended after 1 s' "$scratch/said" && [ $((SECONDS - begin)) -lt 20 ] || return
+        scan_now && within 10 grep -q 'was ended after 1 s' "$scratch/said" && [ $((SECONDS - begin)) -lt 20 ] || return
     get /health && [ "$code" = 503 ] && ! pgrep -r R,S,D,T -g "$(cat "$told")"
 }
 
@@ -198,10 +186,10 @@ unchanged_is_not_read_again() {
     fresh && sleep 2.2 || return
     strace -f -e trace=openat -o "$scratch/trace" "$vsctl" monitor --interval 1s --full-every 4 "$store" 2>"$scratch/said" &
     monitor=$!
-    until_true [ -e "$state/monitor.json" ] || return
+    within 10 [ -e "$state/monitor.json" ] || return
     once=$(opens_of_documents)
-    [ "$once" -ge 2 ] && until_true jq -e '.successes == 3' "$state/monitor.json" && same "$once" "$(opens_of_documents)" &&
-        until_true jq -e '.successes == 5' "$state/monitor.json" && same $((2 * once)) "$(opens_of_documents)"
+    [ "$once" -ge 2 ] && within 10 jq -e '.successes == 3' "$state/monitor.json" && same "$once" "$(opens_of_documents)" &&
+        within 10 jq -e '.successes == 5' "$state/monitor.json" && same $((2 * once)) "$(opens_of_documents)"
     local r=$?
     pkill -TERM -P "$monitor"
     wait "$monitor"

@@ -19,13 +19,22 @@ for i in range(20000):
 PYTHON
 }
 
+# catches_usr1 PID: the process has come so far that the signal does not end it.
+catches_usr1() {
+    local caught
+    caught=$(sed -n 's/^SigCgt:[[:space:]]*//p' "/proc/$1/status" 2>/dev/null)
+    [ -n "$caught" ] && [ $((16#$caught >> 9 & 1)) = 1 ]
+}
+
 # signalled SECONDS ARGUMENT...: run it, with a SIGUSR1 every so often.
 signalled() {
     local every=$1 pid
     shift
     "$vsctl" "$@" >"$scratch/out" 2>"$scratch/err" &
     pid=$!
-    sleep 0.05
+    until catches_usr1 $pid || [ -z "$(jobs -rp)" ]; do
+        sleep 0.01
+    done
     while [ -n "$(jobs -rp)" ]; do
         kill -USR1 $pid
         sleep "$every"
@@ -60,11 +69,11 @@ signal_without_a_job() {
     "$vsctl" lookup --of "${names[@]}" >"$scratch/pipe" 2>"$scratch/err" &
     pid=$!
     exec 5<"$scratch/pipe"
+    within 30 catches_usr1 $pid || return
+    kill -USR1 $pid
     sleep 0.3
     kill -USR1 $pid
-    sleep 0.1
-    kill -USR1 $pid
-    sleep 0.1
+    sleep 0.3
     cat <&5 >"$scratch/out"
     exec 5<&-
     wait $pid && same 2001 "$(wc -l <"$scratch/out")" && same 2 "$(grep -cx 'vsctl lookup: [0-9] s' "$scratch/err")"
