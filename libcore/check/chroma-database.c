@@ -136,6 +136,8 @@ int chroma_check_file(struct chroma_run *run, struct vs_err *err)
 			 true);
 		return 0;
 	}
+	if (run->has_pages_apart)
+		return 0;
 	r = chroma_query(run->db, "PRAGMA integrity_check(100)", NULL, on_lines, run, err);
 	r = chroma_settle(run, r, "its pages", err);
 	run->has_bad_pages = run->is_damaged;

@@ -121,29 +121,41 @@ static int look_at_rest(struct chroma_run *run, const struct check_sink *sink, s
 	return r == 0 ? chroma_check_segments(run, sink, err) : r;
 }
 
+/* look() has found that the pages have to be asked first. */
+#define LOOK_AGAIN 2
+
 struct looking {
 	struct chroma_run *run;
 	const struct check_sink *sink;
 	struct vs_err *err;
 	int result;
-	bool is_fts_sound;
+	bool is_fts_sound, are_pages_sound;
 };
 
-/* The full-text index first: whoever comes second does the rest. */
+/* The longest first; whoever is free does the next. */
 static void look_at_part(void *ctx, unsigned worker, size_t index)
 {
 	struct looking *l = ctx;
 
 	(void)worker;
 	if (index == 0)
+		l->are_pages_sound =
+			!l->run->has_pages_apart || chroma_db_has_sound_pages(l->run->db);
+	else if (index == 1)
 		l->is_fts_sound = chroma_db_has_sound_fts(l->run->db);
 	else
 		l->result = look_at_rest(l->run, l->sink, l->err);
 }
 
+/*
+ * Pages that are damaged are found before anything else is, so that what comes of them is told as
+ * theirs. Nearly always they are sound, and then the rest need not wait until that is known.
+ * Otherwise LOOK_AGAIN: all of it is looked at once more, in order.
+ */
 static int look(struct chroma_run *run, const struct check_sink *sink, struct vs_err *err)
 {
 	struct looking l = { .run = run, .sink = sink, .err = err };
+	const struct chroma_db_info *info;
 	cleanup_(pool_freep) struct pool *pool = NULL;
 	int r = open_database(run, err);
 
@@ -153,8 +165,15 @@ static int look(struct chroma_run *run, const struct check_sink *sink, struct vs
 		r = look_at_rest(run, sink, err);
 		return r == 0 ? chroma_check_fts(run, err) : r;
 	}
-	pool = pool_new(2);
-	pool_run(pool, 2, look_at_part, &l);
+	info = chroma_db_info(run->db);
+	run->has_pages_apart =
+		!run->is_suspect && !info->has_journal && !info->has_wal && !info->is_truncated;
+	pool = pool_new(VS_MIN(run->req->jobs, 3));
+	pool_run(pool, 3, look_at_part, &l);
+	if (!l.are_pages_sound) {
+		*err = (struct vs_err){ 0 };
+		return LOOK_AGAIN;
+	}
 	run->is_fts_sound = l.is_fts_sound;
 	return l.result == 0 ? chroma_check_fts(run, err) : l.result;
 }
@@ -193,6 +212,10 @@ static int try_once(struct chroma_run *run, const struct check_sink *sink,
 	int r;
 
 	r = look(run, &keeping, err);
+	if (r == LOOK_AGAIN) {
+		free(kept.rows);
+		return r;
+	}
 	if (r == 0)
 		r = chroma_db_has_changed(run->db, &has_changed, err);
 	if (r >= 0 && has_changed && is_last)
@@ -214,15 +237,17 @@ static int try_once(struct chroma_run *run, const struct check_sink *sink,
 int chroma_run_store(const struct store *store, const struct check_request *req,
 		     const struct check_sink *sink, struct check_summary *out, struct vs_err *err)
 {
+	bool is_suspect = false;
 	int r = 1;
 
-	for (unsigned i = 0; r > 0 && i < TRIES; i++) {
-		cleanup_(run_fini) struct chroma_run run = { .store = store,
-							     .req = req,
-							     .dirfd = -1 };
+	for (unsigned i = 0; r > 0 && i < TRIES; i += r != LOOK_AGAIN) {
+		cleanup_(run_fini) struct chroma_run run = {
+			.store = store, .req = req, .dirfd = -1, .is_suspect = is_suspect
+		};
 
 		run.report.max = req->max_findings;
 		r = try_once(&run, sink, out, i + 1 == TRIES, err);
+		is_suspect |= r == LOOK_AGAIN;
 	}
 	return r;
 }

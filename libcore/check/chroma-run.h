@@ -38,7 +38,9 @@ struct chroma_run {
 	bool is_damaged; /* SQLite has said so of some part: reported once */
 	/* Pages that are damaged, so that the full-text index tells nothing new. */
 	bool has_bad_pages;
-	bool is_fts_sound; /* certain, by another thread */
+	bool is_fts_sound;    /* certain, by another thread */
+	bool has_pages_apart; /* another thread asks SQLite about them */
+	bool is_suspect;      /* they were not sound when it did, so that they come first */
 	uint64_t documents, bytes;
 };
 

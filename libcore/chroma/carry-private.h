@@ -4,7 +4,7 @@
 /*
  * What the two ways of a collection share: out (drop.c) and in (carry.c).
  *
- * In statements ?1 is the collection's id.
+ * In statements ?1 is the collection's id. The database that rows come from is attached as `carried`.
  */
 
 #include "chroma/chroma.h"
@@ -15,10 +15,15 @@
 /* The last part of a topic is the collection's id. */
 #define IS_TOPIC "substr(topic, -length(?1) - 1) = '/' || ?1"
 
+/* Records that are the same in both, where an exchange has looked for them: they neither go nor
+ * come. */
+#define ARE_SAME "id IN (SELECT id FROM temp.carried_same)"
+
 struct carrying {
 	struct chroma_edit *e;
 	struct chroma_db *db;
 	const char *id;
+	bool keeps_same; /* temp.carried_same is there */
 	struct chroma_carried out;
 };
 
@@ -32,6 +37,15 @@ must_check_ int carry_ask(struct carrying *c, const char *sql, int64_t *out, str
 /* Does @schema, "main" or "carried", have the table? */
 must_check_ int carry_has_table(struct carrying *c, const char *schema, const char *table,
 				bool *out, struct vs_err *err);
+
+/* Attach @from, unless that was done. */
+must_check_ int carry_attach(struct carrying *c, const char *from, struct vs_err *err);
+
+/* Are the tables of both those of the same release? VS_ENOTSUP: no. */
+must_check_ int carry_check_schema(struct carrying *c, struct vs_err *err);
+
+/* Find the records that are the same in both, and say so in @c; same.c says what is compared. */
+must_check_ int carry_find_same(struct carrying *c, struct vs_err *err);
 
 /* Where numbering of the queue stands. */
 must_check_ int carry_find_top(struct carrying *c, int64_t *top, struct vs_err *err);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * A collection's rows into a database from another; see carry.h. The other one is attached as
- * `carried`; how its rows are numbered here stands in temp.carried_rows.
+ * A collection's rows into a database from another; see carry.h. How they are numbered here stands in
+ * temp.carried_rows.
  */
 
 #include "chroma/carry-private.h"
@@ -27,7 +27,7 @@ static int drop_leftovers(struct carrying *c, struct vs_err *err)
 
 /* ---- in: may it come? ---- */
 
-static int check_schema(struct carrying *c, struct vs_err *err)
+int carry_check_schema(struct carrying *c, struct vs_err *err)
 {
 	int64_t differences = 0;
 	int r = carry_ask(
@@ -115,14 +115,18 @@ static int find_rows(struct carrying *c, bool has_lists, struct vs_err *err)
 		"SELECT count(*) FROM main.embedding_metadata_array WHERE id IN " RECORDS_OF(
 			"carried"),
 	};
+	const char *but = c->keeps_same ? " AND NOT " ARE_SAME : "";
 	struct chroma_arg args[] = { { .type = CHROMA_TEXT, .bytes = slice_str(c->id) },
 				     { .type = CHROMA_INTEGER } };
+	cleanup_(buf_fini) struct buf sql = { 0 };
 	int64_t count = 0, base = 0;
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && !c->out.is_renumbered && i < VS_COUNT(taken) - !has_lists;
 	     i++) {
-		r = carry_ask(c, taken[i], &count, err);
+		buf_clear(&sql);
+		buf_printf(&sql, "%s%s", taken[i], but);
+		r = carry_ask(c, buf_cstr(&sql), &count, err);
 		c->out.is_renumbered = count > 0;
 	}
 	if (r == 0 && c->out.is_renumbered)
@@ -144,18 +148,12 @@ static int find_rows(struct carrying *c, bool has_lists, struct vs_err *err)
 				     err);
 	if (r < 0)
 		return r;
-	if (c->out.is_renumbered)
-		return chroma_edit_run(
-			c->e,
-			"INSERT INTO temp.carried_rows SELECT id, ?2 + row_number() "
-			"OVER (ORDER BY id) FROM carried.embeddings WHERE segment_id IN " SEGMENTS_OF(
-				"carried"),
-			args, 2, NULL, err);
-	return chroma_edit_run(
-		c->e,
-		"INSERT INTO temp.carried_rows SELECT id, id FROM carried.embeddings "
-		"WHERE segment_id IN " SEGMENTS_OF("carried"),
-		args, 1, NULL, err);
+	buf_clear(&sql);
+	buf_printf(&sql,
+		   "INSERT INTO temp.carried_rows SELECT id, %s FROM carried.embeddings WHERE "
+		   "segment_id IN " SEGMENTS_OF("carried") "%s",
+		   c->out.is_renumbered ? "?2 + row_number() OVER (ORDER BY id)" : "id", but);
+	return chroma_edit_run(c->e, buf_cstr(&sql), args, c->out.is_renumbered ? 2 : 1, NULL, err);
 }
 
 /* By how much its numbers of the queue must rise where one of them is somebody else's by now. */
@@ -320,7 +318,7 @@ static int copy_all(struct carrying *c, bool has_databases, bool has_lists, stru
 
 /* ---- in ---- */
 
-static int attach_once(struct carrying *c, const char *from, struct vs_err *err)
+int carry_attach(struct carrying *c, const char *from, struct vs_err *err)
 {
 	struct vs_err absent = { 0 };
 	int64_t ignored;
@@ -340,36 +338,72 @@ static int find_old_top(struct carrying *c, int64_t here, int64_t *out, struct v
 	return r;
 }
 
+static int carry_in(struct carrying *c, struct vs_err *err)
+{
+	bool has_databases = false, has_lists = false;
+	int64_t here = 0, top = 0;
+	int r = carry_has_table(c, "main", "databases", &has_databases, err);
+
+	if (r == 0)
+		r = carry_has_table(c, "main", "embedding_metadata_array", &has_lists, err);
+	if (r == 0)
+		r = check_collection(c, has_databases, err);
+	if (r == 0)
+		r = carry_find_top(c, &here, err);
+	if (r == 0)
+		r = drop_leftovers(c, err);
+	if (r == 0)
+		r = find_rows(c, has_lists, err);
+	if (r == 0)
+		r = find_shift(c, err);
+	/* Those that stay would not have moved with the others. */
+	if (r == 0 && c->keeps_same && c->out.shift != 0)
+		r = vs_fail(err, VS_EFORMAT, "%s: numbers of the queue are taken by others",
+			    CHROMA_DATABASE);
+	if (r == 0)
+		r = copy_all(c, has_databases, has_lists, err);
+	if (r == 0)
+		r = find_old_top(c, here, &top, err);
+	return r == 0 ? carry_settle_positions(c, top, err) : r;
+}
+
 int chroma_carry(struct chroma_edit *e, const char *from, const char *id,
 		 struct chroma_carried *out, struct vs_err *err)
 {
 	struct carrying c = { .e = e, .db = chroma_edit_db(e), .id = id };
-	bool has_databases = false, has_lists = false;
-	int64_t here = 0, top = 0;
-	int r = attach_once(&c, from, err);
+	int r = carry_attach(&c, from, err);
 
 	if (r == 0)
-		r = check_schema(&c, err);
+		r = carry_check_schema(&c, err);
 	if (r == 0)
-		r = carry_has_table(&c, "main", "databases", &has_databases, err);
+		r = carry_in(&c, err);
+	if (r == 0 && out)
+		*out = c.out;
+	return r;
+}
+
+int chroma_exchange(struct chroma_edit *e, const char *from, const char *id,
+		    struct chroma_carried *out, struct vs_err *err)
+{
+	struct carrying c = { .e = e, .db = chroma_edit_db(e), .id = id };
+	int64_t is_there = 0, top = 0;
+	int r = carry_attach(&c, from, err);
+
 	if (r == 0)
-		r = carry_has_table(&c, "main", "embedding_metadata_array", &has_lists, err);
+		r = carry_check_schema(&c, err);
 	if (r == 0)
-		r = check_collection(&c, has_databases, err);
+		r = carry_find_same(&c, err);
 	if (r == 0)
-		r = carry_find_top(&c, &here, err);
-	if (r == 0)
-		r = drop_leftovers(&c, err);
-	if (r == 0)
-		r = find_rows(&c, has_lists, err);
-	if (r == 0)
-		r = find_shift(&c, err);
-	if (r == 0)
-		r = copy_all(&c, has_databases, has_lists, err);
-	if (r == 0)
-		r = find_old_top(&c, here, &top, err);
-	if (r == 0)
+		r = carry_ask(&c, "SELECT count(*) FROM main.collections WHERE id = ?1", &is_there,
+			      err);
+	if (r == 0 && is_there > 0)
+		r = carry_find_top(&c, &top, err);
+	if (r == 0 && is_there > 0)
+		r = carry_drop_rows(&c, err);
+	if (r == 0 && is_there > 0)
 		r = carry_settle_positions(&c, top, err);
+	if (r == 0)
+		r = carry_in(&c, err);
 	if (r == 0 && out)
 		*out = c.out;
 	return r;

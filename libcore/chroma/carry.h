@@ -41,6 +41,22 @@ must_check_ int chroma_carry(struct chroma_edit *e, const char *from, const char
 			     struct chroma_carried *out, struct vs_err *err);
 
 /*
+ * Make the collection @id what it is in @from: as chroma_drop(), where it is there, and
+ * chroma_carry() do, but records of which each row is the same in both stay where they are, so that
+ * what this costs goes by what differs. In @out are those that came.
+ */
+must_check_ int chroma_exchange(struct chroma_edit *e, const char *from, const char *id,
+				struct chroma_carried *out, struct vs_err *err);
+
+/*
+ * A digest over the rows that an exchange of the collection @id with @from has no business with,
+ * byte by byte and with their numbers: what is another collection's, or nobody's. How far segments
+ * of others have come in the queue is not in it: see chroma_drop().
+ */
+must_check_ int chroma_others_sum(struct chroma_edit *e, const char *from, const char *id,
+				  struct digest *out, struct vs_err *err);
+
+/*
  * Take single records out of the collection @id, as the server does when it is asked to: their
  * rows go at once, and the queue says so to the index, which has to be told when it is loaded
  * next. Ids that are not there are passed over.

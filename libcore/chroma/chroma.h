@@ -94,6 +94,9 @@ must_check_ int chroma_query_int(struct chroma_db *db, const char *sql, const ch
  */
 bool chroma_db_has_sound_fts(const struct chroma_db *db);
 
+/* Likewise: is it certain that SQLite's own check finds nothing? */
+bool chroma_db_has_sound_pages(const struct chroma_db *db);
+
 /*
  * Does the inverted index say what its content table says? Where they are not plainly the same FTS5 is
  * asked, which answers only on a database that may be written, so on a copy: in memory, or, of a large database or where

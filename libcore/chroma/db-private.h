@@ -45,9 +45,24 @@ struct token_sum {
 };
 void token_sum_begin(struct token_sum *s);
 
+/* A bijection of 64 bits of which each one of the result depends on each one of the input; the
+ * multipliers are those of SplitMix64. */
+static inline uint64_t token_mix(uint64_t x)
+{
+	x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+	x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
+	return x ^ x >> 31;
+}
+
 /* A term by its bytes, then each place where it is. */
 uint64_t token_of(const struct token_sum *s, const unsigned char *bytes, size_t len);
-void token_add(struct token_sum *s, uint64_t token, int64_t row, uint64_t position);
+
+/* One place, to be added up. There are millions of them, so this is not called but written out. */
+static inline uint64_t token_at(const struct token_sum *s, uint64_t token, int64_t row,
+				uint64_t position)
+{
+	return token_mix(token ^ ((uint64_t)row * s->keys[2] + position * s->keys[3]));
+}
 
 /* The trigram tokenizer of FTS5, as the library that is linked has it. */
 struct trigrams {

@@ -374,20 +374,43 @@ static int ask_on_disk(struct chroma_db *db, struct vs_err *err)
 	return r;
 }
 
+/* Another connection, for another thread. False where there cannot be one: a copy may be written while
+ * it is asked, and that the connection keeps to itself. */
+static bool open_another(const struct chroma_db *db, sqlite3 **out)
+{
+	struct vs_err ignored = { 0 };
+
+	return !db->copy.dir && open_in_place(db, out, &ignored) == 0 &&
+	       chroma_db_settle(*out, &ignored) == 0;
+}
+
 bool chroma_db_has_sound_fts(const struct chroma_db *db)
 {
 	struct vs_err ignored = { 0 };
 	sqlite3 *handle = NULL;
 	bool out;
 
-	/* A copy may be written while it is asked, and that the connection keeps to itself. */
-	if (db->copy.dir)
-		return false;
-	out = open_in_place(db, &handle, &ignored) == 0 &&
-	      chroma_db_settle(handle, &ignored) == 0 &&
+	out = open_another(db, &handle) &&
 	      /* Its pages are read once. */
 	      sqlite3_exec(handle, "PRAGMA cache_size=-1024", NULL, NULL, NULL) == SQLITE_OK &&
 	      chroma_fulltext_is_proven(handle, &ignored) == 1;
+	sqlite3_close(handle);
+	return out;
+}
+
+bool chroma_db_has_sound_pages(const struct chroma_db *db)
+{
+	sqlite3_stmt *stmt = NULL;
+	sqlite3 *handle = NULL;
+	bool out;
+
+	out = open_another(db, &handle) &&
+	      sqlite3_prepare_v2(handle, "PRAGMA integrity_check(1)", -1, &stmt, NULL) ==
+		      SQLITE_OK &&
+	      sqlite3_step(stmt) == SQLITE_ROW && sqlite3_column_bytes(stmt, 0) == 2 &&
+	      memcmp(sqlite3_column_blob(stmt, 0), "ok", 2) == 0 &&
+	      sqlite3_step(stmt) == SQLITE_DONE;
+	sqlite3_finalize(stmt);
 	sqlite3_close(handle);
 	return out;
 }

@@ -85,6 +85,7 @@ int carry_drop_records(struct carrying *c, const char *segments, struct vs_err *
 		{ "embedding_metadata_array", "id" },
 		{ "embedding_metadata", "id" },
 	};
+	const char *but = c->keeps_same ? " AND NOT " ARE_SAME : "";
 	cleanup_(buf_fini) struct buf sql = { 0 };
 	int64_t count = 0;
 	int r = 0;
@@ -98,12 +99,12 @@ int carry_drop_records(struct carrying *c, const char *segments, struct vs_err *
 		buf_clear(&sql);
 		buf_printf(&sql,
 			   "DELETE FROM main.%s WHERE %s IN (SELECT id FROM main.embeddings WHERE "
-			   "segment_id IN %s)",
-			   tables[i][0], tables[i][1], segments);
+			   "segment_id IN %s%s)",
+			   tables[i][0], tables[i][1], segments, but);
 		r = carry_run(c, buf_cstr(&sql), NULL, err);
 	}
 	buf_clear(&sql);
-	buf_printf(&sql, "DELETE FROM main.embeddings WHERE segment_id IN %s", segments);
+	buf_printf(&sql, "DELETE FROM main.embeddings WHERE segment_id IN %s%s", segments, but);
 	if (r == 0)
 		r = carry_run(c, buf_cstr(&sql), &count, err);
 	c->out.records += (uint64_t)count;

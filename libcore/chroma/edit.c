@@ -229,21 +229,35 @@ static int on_finding(void *ctx, const struct chroma_row *row, struct vs_err *er
 		       buf_cstr(&shown));
 }
 
-int chroma_edit_finish(struct chroma_edit *e, const char **path, struct vs_err *err)
+/* A log is taken into the file, and goes with the last connection. */
+static int commit(struct chroma_edit *e, struct vs_err *err)
 {
-	int r;
+	return do_ours(e, "COMMIT; PRAGMA wal_checkpoint(TRUNCATE)", err);
+}
 
-	/* A log is taken into the file, and goes with the last connection. */
-	r = do_ours(e, "COMMIT; PRAGMA wal_checkpoint(TRUNCATE)", err);
-	if (r == 0)
-		r = chroma_query(e->db, "PRAGMA integrity_check(1)", NULL, on_finding, NULL, err);
-	if (r < 0)
-		return r;
+static int close_file(struct chroma_edit *e, const char **path, struct vs_err *err)
+{
 	if (sqlite3_close(e->db->handle) != SQLITE_OK)
 		return vs_fail(err, VS_EIO, "%s: its copy cannot be closed", CHROMA_DATABASE);
 	e->db->handle = NULL;
 	*path = e->path;
 	return 0;
+}
+
+int chroma_edit_finish(struct chroma_edit *e, const char **path, struct vs_err *err)
+{
+	int r = commit(e, err);
+
+	if (r == 0)
+		r = chroma_query(e->db, "PRAGMA integrity_check(1)", NULL, on_finding, NULL, err);
+	return r < 0 ? r : close_file(e, path, err);
+}
+
+int chroma_edit_end(struct chroma_edit *e, const char **path, struct vs_err *err)
+{
+	int r = commit(e, err);
+
+	return r < 0 ? r : close_file(e, path, err);
 }
 
 void chroma_edit_settle(const char *path)

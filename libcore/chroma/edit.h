@@ -65,6 +65,9 @@ must_check_ int chroma_edit_vacuum(struct chroma_edit *e, struct vs_err *err);
  */
 must_check_ int chroma_edit_finish(struct chroma_edit *e, const char **path, struct vs_err *err);
 
+/* The same without that look, for a caller who has the file looked at before anything relies on it. */
+must_check_ int chroma_edit_end(struct chroma_edit *e, const char **path, struct vs_err *err);
+
 /* Have SQLite take the journal or log beside the file @path, a copy of the caller's own, into it, as far
  * as it can. */
 void chroma_edit_settle(const char *path);

@@ -9,15 +9,6 @@
 
 #include "chroma/db-private.h"
 
-/* A bijection of 64 bits of which each one of the result depends on each one of the input; the
- * multipliers are those of SplitMix64. */
-static uint64_t mix(uint64_t x)
-{
-	x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-	x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
-	return x ^ x >> 31;
-}
-
 void token_sum_begin(struct token_sum *s)
 {
 	*s = (struct token_sum){ 0 };
@@ -36,15 +27,9 @@ uint64_t token_of(const struct token_sum *s, const unsigned char *bytes, size_t 
 
 		for (size_t k = i; k < len && k < i + 8; k++)
 			word = word << 8 | bytes[k];
-		token = mix(token ^ word) + s->keys[0];
+		token = token_mix(token ^ word) + s->keys[0];
 	}
 	return token;
-}
-
-void token_add(struct token_sum *s, uint64_t token, int64_t row, uint64_t position)
-{
-	s->sum += mix(token ^ ((uint64_t)row * s->keys[2] + position * s->keys[3]));
-	s->count++;
 }
 
 /* ---- the tokenizer ---- */
@@ -84,8 +69,9 @@ static int on_token(void *ctx, int flags, const char *token, int len, int from, 
 	struct adding *a = ctx;
 
 	(void)flags, (void)from, (void)to;
-	token_add(a->sum, token_of(a->sum, (const unsigned char *)token, (size_t)len), a->row,
-		  a->position++);
+	a->sum->sum += token_at(a->sum, token_of(a->sum, (const unsigned char *)token, (size_t)len),
+				a->row, a->position++);
+	a->sum->count++;
 	return SQLITE_OK;
 }
 
@@ -108,16 +94,19 @@ static unsigned char fold(unsigned char c)
 
 static void add_plain(int64_t row, struct slice text, struct token_sum *s)
 {
-	const uint64_t first = s->keys[1] + 3;
-	uint64_t word;
+	const struct token_sum keys = *s;
+	const uint64_t first = keys.keys[1] + 3;
+	uint64_t word, sum = 0;
 
 	if (text.len < 3)
 		return;
 	word = (uint64_t)fold(text.ptr[0]) << 8 | fold(text.ptr[1]);
 	for (size_t i = 2; i < text.len; i++) {
 		word = (word << 8 | fold(text.ptr[i])) & 0xffffff;
-		token_add(s, mix(first ^ word) + s->keys[0], row, i - 2);
+		sum += token_at(&keys, token_mix(first ^ word) + keys.keys[0], row, i - 2);
 	}
+	s->sum += sum;
+	s->count += text.len - 2;
 }
 
 bool trigrams_add(const struct trigrams *t, int64_t row, struct slice text, struct token_sum *s)

@@ -233,14 +233,23 @@ static size_t find_least(struct segments *s)
 static int add_entry(struct token_sum *sum, uint64_t token, const struct fts5_entry *e,
 		     struct vs_err *err)
 {
-	uint64_t position = 0, step;
+	const struct token_sum keys = *sum;
+	struct slice list = e->positions;
+	uint64_t position = 0, added = 0, count = 0, step;
 
-	for (size_t at = 0; at < e->positions.len;) {
-		if (!fts5_varint(e->positions, &at, &step) || step < 2)
+	for (size_t at = 0; at < list.len; count++) {
+		/* Most of them take one byte. */
+		if (list.ptr[at] < 0x80)
+			step = list.ptr[at++];
+		else if (!fts5_varint(list, &at, &step))
+			return unknown(err);
+		if (step < 2)
 			return unknown(err);
 		position += step - 2;
-		token_add(sum, token, e->rowid, position);
+		added += token_at(&keys, token, e->rowid, position);
 	}
+	sum->sum += added;
+	sum->count += count;
 	return 0;
 }
 

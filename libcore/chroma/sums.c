@@ -16,6 +16,61 @@
 
 #include "chroma/chroma.h"
 
+/* A digest that is fed many small pieces: they are gathered, since each call costs more than its
+ * bytes. */
+struct feed {
+	struct digest_ctx *ctx;
+	struct buf bytes;
+};
+
+#define FEED_MAX ((size_t)1 << 16)
+
+static void feed_fini(struct feed *f)
+{
+	digest_ctx_freep(&f->ctx);
+	buf_fini(&f->bytes);
+}
+
+static void feed_begin(struct feed *f)
+{
+	if (!f->ctx)
+		f->ctx = digest_ctx_new();
+	digest_ctx_reset(f->ctx);
+	buf_clear(&f->bytes);
+}
+
+static void feed_add(struct feed *f, const void *ptr, size_t len)
+{
+	buf_append(&f->bytes, ptr, len);
+	if (f->bytes.len < FEED_MAX)
+		return;
+	digest_ctx_add(f->ctx, f->bytes.ptr, f->bytes.len);
+	buf_clear(&f->bytes);
+}
+
+/* As digest_ctx_add_u64() does. */
+static void feed_u64(struct feed *f, uint64_t value)
+{
+	unsigned char bytes[8];
+
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		bytes[i] = (unsigned char)(value >> (8 * i));
+	feed_add(f, bytes, sizeof(bytes));
+}
+
+static void feed_slice(struct feed *f, struct slice bytes)
+{
+	feed_u64(f, bytes.len);
+	feed_add(f, bytes.ptr, bytes.len);
+}
+
+static void feed_end(struct feed *f, struct digest *out)
+{
+	digest_ctx_add(f->ctx, f->bytes.ptr, f->bytes.len);
+	buf_clear(&f->bytes);
+	digest_ctx_final(f->ctx, out);
+}
+
 /* The lists of one record, in sum. */
 struct list_sum {
 	char *id;
@@ -26,7 +81,7 @@ struct list_sum {
 struct lists {
 	struct list_sum *sums; /* in byte order of the ids; owned */
 	size_t count, cap;
-	struct digest_ctx *ctx;
+	struct feed feed;
 	struct buf id; /* whose lists are being read */
 	bool has_any;
 };
@@ -36,33 +91,27 @@ static void lists_fini(struct lists *l)
 	for (size_t i = 0; i < l->count; i++)
 		free(l->sums[i].id);
 	free(l->sums);
-	digest_ctx_freep(&l->ctx);
+	feed_fini(&l->feed);
 	buf_fini(&l->id);
 }
 
-static void add_slice(struct digest_ctx *ctx, struct slice bytes)
-{
-	digest_ctx_add_u64(ctx, bytes.len);
-	digest_ctx_add(ctx, bytes.ptr, bytes.len);
-}
-
 /* key, string_value, int_value, float_value, bool_value from column @first on. */
-static void add_value(struct digest_ctx *ctx, const struct chroma_row *row, int first)
+static void add_value(struct feed *f, const struct chroma_row *row, int first)
 {
-	add_slice(ctx, chroma_bytes(row, first));
+	feed_slice(f, chroma_bytes(row, first));
 	for (int column = first + 1; column <= first + 4; column++) {
 		enum chroma_type type = chroma_type(row, column);
 
 		if (type == CHROMA_NULL)
 			continue;
-		digest_ctx_add_u64(ctx, (uint64_t)(column - first) << 8 | (uint64_t)type);
+		feed_u64(f, (uint64_t)(column - first) << 8 | (uint64_t)type);
 		if (type == CHROMA_FLOAT) {
 			char text[40];
 
 			snprintf(text, sizeof(text), "%.17g", chroma_double(row, column));
-			add_slice(ctx, slice_str(text));
+			feed_slice(f, slice_str(text));
 		} else {
-			add_slice(ctx, chroma_bytes(row, column));
+			feed_slice(f, chroma_bytes(row, column));
 		}
 	}
 }
@@ -78,7 +127,7 @@ static void end_list(struct lists *l)
 	l->sums = vs_grow(l->sums, &l->cap, l->count + 1, sizeof(*l->sums));
 	sum = &l->sums[l->count++];
 	*sum = (struct list_sum){ vs_strndup(buf_slice(&l->id)), l->id.len, { { 0 } } };
-	digest_ctx_final(l->ctx, &sum->digest);
+	feed_end(&l->feed, &sum->digest);
 	l->has_any = false;
 }
 
@@ -91,12 +140,12 @@ static int on_element(void *ctx, const struct chroma_row *row, struct vs_err *er
 	if (l->has_any && !slice_eq(id, buf_slice(&l->id)))
 		end_list(l);
 	if (!l->has_any) {
-		digest_ctx_reset(l->ctx);
+		feed_begin(&l->feed);
 		buf_clear(&l->id);
 		buf_append(&l->id, id.ptr, id.len);
 		l->has_any = true;
 	}
-	add_value(l->ctx, row, 1);
+	add_value(&l->feed, row, 1);
 	return 0;
 }
 
@@ -105,7 +154,6 @@ static int load_lists(struct lists *l, struct chroma_db *db, const char *segment
 {
 	int r;
 
-	l->ctx = digest_ctx_new();
 	r = chroma_query(db,
 			 "SELECT e.embedding_id, a.key, a.string_value, a.int_value, "
 			 "a.float_value, a.bool_value "
@@ -123,7 +171,7 @@ static int load_lists(struct lists *l, struct chroma_db *db, const char *segment
 struct summing {
 	struct lists lists;
 	size_t next_list;
-	struct digest_ctx *ctx;
+	struct feed feed;
 	struct buf id, created;
 	bool has_record, has_seq;
 	int64_t seq_id;
@@ -134,7 +182,7 @@ struct summing {
 static void summing_fini(struct summing *s)
 {
 	lists_fini(&s->lists);
-	digest_ctx_freep(&s->ctx);
+	feed_fini(&s->feed);
 	buf_fini(&s->id);
 	buf_fini(&s->created);
 }
@@ -155,8 +203,8 @@ static int end_record(struct summing *s, struct vs_err *err)
 		s->next_list++;
 	if (s->next_list < l->count &&
 	    slice_eq(slice_of(l->sums[s->next_list].id, l->sums[s->next_list].id_len), sum.id))
-		digest_ctx_add(s->ctx, l->sums[s->next_list].digest.bytes, DIGEST_LEN);
-	digest_ctx_final(s->ctx, &sum.digest);
+		feed_add(&s->feed, l->sums[s->next_list].digest.bytes, DIGEST_LEN);
+	feed_end(&s->feed, &sum.digest);
 	return s->fn(s->fn_ctx, &sum, err);
 }
 
@@ -173,7 +221,7 @@ static int on_row(void *ctx, const struct chroma_row *row, struct vs_err *err)
 	if (r != 0)
 		return r;
 	if (!s->has_record) {
-		digest_ctx_reset(s->ctx);
+		feed_begin(&s->feed);
 		buf_clear(&s->id);
 		buf_append(&s->id, id.ptr, id.len);
 		buf_clear(&s->created);
@@ -183,10 +231,10 @@ static int on_row(void *ctx, const struct chroma_row *row, struct vs_err *err)
 		s->has_seq = chroma_seq(row, 1, &s->seq_id);
 	}
 	if (chroma_type(row, 2) != CHROMA_NULL)
-		add_value(s->ctx, row, 2);
+		add_value(&s->feed, row, 2);
 	/* A document that searching does not find is another one to a client. */
 	if (chroma_type(row, 7) != CHROMA_NULL && chroma_int(row, 7) == 0)
-		digest_ctx_add_u64(s->ctx, UINT64_MAX);
+		feed_u64(&s->feed, UINT64_MAX);
 	return 0;
 }
 
@@ -215,7 +263,6 @@ int chroma_sums_each(struct chroma_db *db, const char *segment, chroma_sum_fn *f
 
 	if (r < 0)
 		return r;
-	s.ctx = digest_ctx_new();
 	r = VS_ENOTSUP;
 	for (size_t i = 0; r == VS_ENOTSUP && i < VS_COUNT(shapes); i++)
 		r = chroma_query(db, shapes[i], segment, on_row, &s, err);
@@ -223,6 +270,12 @@ int chroma_sums_each(struct chroma_db *db, const char *segment, chroma_sum_fn *f
 }
 
 /* ---- a whole collection ---- */
+
+static void add_slice(struct digest_ctx *ctx, struct slice bytes)
+{
+	digest_ctx_add_u64(ctx, bytes.len);
+	digest_ctx_add(ctx, bytes.ptr, bytes.len);
+}
 
 struct whole {
 	struct digest_ctx *ctx;

@@ -109,7 +109,7 @@ static int merge(int to_dirfd, struct vs_err *err)
 	buf_printf(&path, "/proc/self/fd/%d/%s", to_dirfd, CHROMA_DATABASE);
 	r = chroma_edit_open(&e, buf_cstr(&path), err);
 	if (r == 0)
-		r = chroma_edit_finish(e, &ignored, err);
+		r = chroma_edit_end(e, &ignored, err);
 	return r == VS_EFORMAT ? 0 : r;
 }
 

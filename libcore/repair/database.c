@@ -103,7 +103,7 @@ static int change_copy(struct chroma_edit *e, const struct plan *plan, struct vs
 }
 
 int database_add(struct journal *j, const struct plan *plan, const struct action *a,
-		 int store_dirfd, const char *scratch, struct vs_err *err)
+		 int store_dirfd, const char *scratch, bool is_judged, struct vs_err *err)
 {
 	cleanup_(chroma_edit_freep) struct chroma_edit *e = NULL;
 	cleanup_(file_closep) int fd = -1;
@@ -117,7 +117,7 @@ int database_add(struct journal *j, const struct plan *plan, const struct action
 	if (r == 0)
 		r = change_copy(e, plan, err);
 	if (r == 0)
-		r = chroma_edit_finish(e, &path, err);
+		r = is_judged ? chroma_edit_end(e, &path, err) : chroma_edit_finish(e, &path, err);
 	if (r < 0)
 		return r;
 	fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);

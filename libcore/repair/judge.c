@@ -87,6 +87,17 @@ static bool database_has(const struct plan *plan, const struct error_list *l, en
 	return false;
 }
 
+bool has_database_error(const struct error_list *l)
+{
+	static const char database[] = CHROMA_DATABASE;
+
+	for (size_t i = 0; i < l->count; i++) {
+		if (strncmp(l->items[i].path, database, strlen(database)) == 0)
+			return true;
+	}
+	return false;
+}
+
 static bool is_still_there(const struct plan *plan, const struct action *a,
 			   const struct error_list *after, enum problem code)
 {

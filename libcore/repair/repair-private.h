@@ -53,6 +53,9 @@ must_check_ int error_list_load(struct error_list *list, const struct store *sto
 				const struct check_request *req, struct check_summary *sum,
 				struct vs_err *err);
 
+/* Is any of them about a Chroma store's database or what is beside it? */
+bool has_database_error(const struct error_list *l);
+
 /*
  * No error that was not there before, and none left of those that the plan set out to end; else
  * VS_EFORMAT. What somebody else has put into the directory @except ("": none) meanwhile is not the
@@ -75,9 +78,12 @@ must_check_ int database_guard(const struct plan *plan, int store_dirfd, int *fd
 must_check_ int database_clear(struct journal *j, const struct plan *plan, const struct action *a,
 			       int store_dirfd, struct vs_err *err);
 
-/* The steps for all parts of the change; @scratch is a directory for the copy. */
+/* The steps for all parts of the change; @scratch is a directory for the copy. @is_judged: the store
+ * is checked when it is in place, and taken back where SQLite finds the database unsound; else that is
+ * asked here. */
 must_check_ int database_add(struct journal *j, const struct plan *plan, const struct action *a,
-			     int store_dirfd, const char *scratch, struct vs_err *err);
+			     int store_dirfd, const char *scratch, bool is_judged,
+			     struct vs_err *err);
 
 /* A collection's metadata map, and where it was found (NULL: nowhere). Owned. (map.c) */
 struct meta_map {

@@ -6,33 +6,6 @@
 
 /* ---- the change of the copy ---- */
 
-/* A digest over all collections but one: what must not change. */
-static int sum_others(struct chroma_db *db, const char *id, struct digest *out, struct vs_err *err)
-{
-	cleanup_(chroma_catalog_fini) struct chroma_catalog catalog = { 0 };
-	cleanup_(digest_ctx_freep) struct digest_ctx *ctx = digest_ctx_new();
-	int r = chroma_catalog_load(&catalog, db, err);
-
-	digest_ctx_reset(ctx);
-	for (size_t i = 0; r == 0 && i < catalog.collection_count; i++) {
-		const struct chroma_collection *c = &catalog.collections[i];
-		struct digest rows, settings;
-		uint64_t records;
-
-		if (strcmp(c->id, id) == 0)
-			continue;
-		r = chroma_collection_sum(db, &catalog, c, &records, &rows, err);
-		if (r == 0)
-			r = chroma_settings_sum(db, c->id, &settings, err);
-		if (r < 0)
-			break;
-		digest_ctx_add(ctx, rows.bytes, DIGEST_LEN);
-		digest_ctx_add(ctx, settings.bytes, DIGEST_LEN);
-	}
-	digest_ctx_final(ctx, out);
-	return r;
-}
-
 /* Of what has come in, what batches and times leave out. */
 static int remove_unwanted(const struct rollback_request *req, const char *id,
 			   struct chroma_edit *e, struct vs_err *err)
@@ -53,23 +26,17 @@ int rollback_edit_chroma(const struct rollback_request *req, const struct action
 			 struct chroma_edit *e, struct vs_err *err)
 {
 	cleanup_(buf_fini) struct buf from = { 0 };
-	struct chroma_db *db = chroma_edit_db(e);
 	struct digest before, after;
-	int64_t is_there = 0;
-	int r = sum_others(db, a->collection, &before, err);
+	int r;
 
-	if (r == 0)
-		r = chroma_query_int(db, "SELECT count(*) FROM collections WHERE id = ?",
-				     a->collection, &is_there, err);
-	if (r == 0 && is_there > 0)
-		r = chroma_drop(e, a->collection, NULL, err);
 	buf_printf(&from, "/proc/self/fd/%d/%s", req->database_dirfd, CHROMA_DATABASE);
+	r = chroma_others_sum(e, buf_cstr(&from), a->collection, &before, err);
 	if (r == 0)
-		r = chroma_carry(e, buf_cstr(&from), a->collection, NULL, err);
+		r = chroma_exchange(e, buf_cstr(&from), a->collection, NULL, err);
 	if (r == 0)
 		r = remove_unwanted(req, a->collection, e, err);
 	if (r == 0)
-		r = sum_others(db, a->collection, &after, err);
+		r = chroma_others_sum(e, buf_cstr(&from), a->collection, &after, err);
 	if (r == 0 && memcmp(&before, &after, sizeof(before)) != 0)
 		return vs_fail(err, VS_EFORMAT,
 			       "rows of other collections than %s would change; nothing was done",
@@ -133,12 +100,13 @@ static int prove_rows(const struct chroma_proof *p, const char *id, struct vs_er
 int rollback_prove_chroma(const struct rollback_request *req, struct vs_err *err)
 {
 	cleanup_(chroma_proof_fini) struct chroma_proof p = { .req = req };
+	const struct snap_comparison what = { req->m, req->store, true, req->jobs, req->known };
 	int r = chroma_side_open(&p.then, req->database_dirfd, err);
 
 	if (r == 0)
 		r = chroma_side_open(&p.now, req->store->dirfd, err);
 	if (r == 0)
-		r = snap_compare(req->m, req->store, true, req->jobs, on_difference, &p, err);
+		r = snap_compare_known(&what, on_difference, &p, err);
 	if (r == 0 && p.wrong[0] != '\0')
 		return vs_fail(err, VS_EFORMAT, "%s: is not what snapshot %s has", p.wrong,
 			       req->m->id);

@@ -2,9 +2,9 @@
 
 /*
  * A Chroma store back to a snapshot. All of it: the database is replaced whole, and index
- * directories file by file where they differ. Some collections: their rows leave a copy of the
- * database, and those of the snapshot come in (chroma/carry.h); the rows of all others are
- * compared before and after.
+ * directories file by file where they differ. Some collections: of their records those that differ
+ * leave a copy of the database, and those of the snapshot come in (chroma/carry.h); the rows of all
+ * others are compared before and after.
  *
  * The database comes last among the steps, and is what makes the rest count: index files of a
  * segment that no row names are nobody's. What is in the store's directory beside the database and
@@ -272,6 +272,8 @@ static int check_sides(const struct chroma_rollback *rb, struct vs_err *err)
 int plan_rollback_chroma(struct plan *plan, const struct rollback_request *req,
 			 struct rollback_change **changes, size_t *count, struct vs_err *err)
 {
+	const struct snap_comparison what = { req->m, req->store, req->rehash, req->jobs,
+					      req->known };
 	cleanup_(chroma_rollback_fini) struct chroma_rollback rb = { .plan = plan, .req = req };
 	int r = chroma_side_open(&rb.then, req->database_dirfd, err);
 
@@ -282,7 +284,7 @@ int plan_rollback_chroma(struct plan *plan, const struct rollback_request *req,
 	if (r == 0)
 		r = add_changes(&rb, err);
 	if (r == 0)
-		r = snap_compare(req->m, req->store, req->rehash, req->jobs, on_file, &rb, err);
+		r = snap_compare_known(&what, on_file, &rb, err);
 	if (r < 0)
 		return r;
 	remove_directories(&rb);

@@ -21,6 +21,9 @@ struct session {
 	struct oplog *log;
 	struct audit_tree *tree; /* what the last digest of the store read */
 	bool has_outcome;        /* a record says how it ended, or that it was not begun */
+	/* SQLite found the database sound before the change, and one that is not afterwards is taken
+	 * back: so its copy needs no look of its own. */
+	bool is_database_judged;
 };
 
 /* What the records of a change say beside its phase. */

@@ -375,7 +375,8 @@ static int add_steps(struct session *s, struct journal *j, const struct plan *pl
 		if (a->is_database && !database_is_last(plan, i))
 			continue;
 		if (a->is_database) {
-			r = database_add(j, plan, a, s->store->dirfd, s->state_path, err);
+			r = database_add(j, plan, a, s->store->dirfd, s->state_path,
+					 s->is_database_judged, err);
 			continue;
 		}
 		r = database_clear(j, plan, a, s->store->dirfd, err);
@@ -436,6 +437,7 @@ static int apply_and_verify(struct session *s, const struct plan *plan,
 	struct vs_err again = { 0 };
 	int r;
 
+	s->is_database_judged = !accepts_errors && !has_database_error(before);
 	r = run_journal(s, plan, &out->before, &j, err);
 	if (r < 0)
 		return r;

@@ -334,6 +334,178 @@ Test(chroma_carry, numbering_goes_on)
 	}
 }
 
+/* ---- exchange ---- */
+
+static void exchange(const struct scene *s, struct chroma_edit *e, const char *id,
+		     struct chroma_carried *out)
+{
+	struct vs_err err = { 0 };
+
+	cr_assert_eq(chroma_exchange(e, s->original, id, out, &err), 0, "%s", err.text);
+}
+
+static struct digest others(const struct scene *s, struct chroma_edit *e, const char *id)
+{
+	struct vs_err err = { 0 };
+	struct digest out;
+
+	cr_assert_eq(chroma_others_sum(e, s->original, id, &out, &err), 0, "%s", err.text);
+	return out;
+}
+
+/* Records that an exchange never keeps. */
+#define WITH_LISTS                                                                                 \
+	"SELECT count(DISTINCT a.id) FROM carried.embedding_metadata_array a JOIN "                \
+	"carried.embeddings e ON e.id = a.id JOIN carried.segments s ON s.id = e.segment_id "      \
+	"WHERE s.collection = ?"
+
+/* Each of these makes one record another one, so that one comes, and all else stays. */
+Test(chroma_carry, what_differs_is_exchanged)
+{
+	static const char *const changes[] = {
+		"SELECT 1",
+		"DELETE FROM embedding_metadata WHERE id = (SELECT max(id) FROM temp.of) AND key = "
+		"(SELECT min(key) FROM embedding_metadata WHERE id = (SELECT max(id) FROM temp.of))",
+		"INSERT INTO embedding_metadata (id, key, int_value) SELECT max(id), 'zz', 7 FROM "
+		"temp.of",
+		"UPDATE embedding_metadata SET string_value = 'another' WHERE key = "
+		"'chroma:document' AND id = (SELECT max(id) FROM temp.of)",
+		"UPDATE embedding_fulltext_search SET string_value = 'another' WHERE rowid = (SELECT "
+		"max(id) FROM temp.of)",
+		"UPDATE embeddings SET embedding_id = 'another' WHERE id = (SELECT max(id) FROM "
+		"temp.of)",
+		"UPDATE embeddings SET seq_id = seq_id + 1000 WHERE id = (SELECT max(id) FROM "
+		"temp.of)",
+		"DELETE FROM embedding_metadata WHERE id = (SELECT max(id) FROM temp.of); DELETE FROM "
+		"embedding_fulltext_search WHERE rowid = (SELECT max(id) FROM temp.of); DELETE FROM "
+		"embeddings WHERE id = (SELECT max(id) FROM temp.of)",
+	};
+
+	for (size_t i = 0; i < VS_COUNT(changes); i++) {
+		cleanup_(chroma_edit_freep) struct chroma_edit *e = NULL;
+		cleanup_(vs_freep) char *id = NULL;
+		struct chroma_carried out;
+		struct digest before, after;
+		struct scene s;
+
+		scene_make(&s, "base");
+		e = open_edit(&s);
+		id = docs_of(e);
+		before = others(&s, e, id);
+		exec(e,
+		     "CREATE TEMP TABLE of AS SELECT e.id FROM embeddings e JOIN segments s ON s.id = "
+		     "e.segment_id JOIN collections c ON c.id = s.collection WHERE c.name = 'docs' "
+		     "AND e.id NOT IN (SELECT id FROM embedding_metadata_array) AND e.id IN (SELECT id "
+		     "FROM embedding_metadata WHERE key = 'chroma:document')");
+		cr_assert_gt(count(chroma_edit_db(e), "SELECT count(*) FROM temp.of", NULL), 1);
+		exec(e, changes[i]);
+		exchange(&s, e, id, &out);
+		cr_assert_eq(out.records,
+			     (uint64_t)count(chroma_edit_db(e), WITH_LISTS, id) + (i > 0),
+			     "%zu: %u", i, (unsigned)out.records);
+		after = others(&s, e, id);
+		cr_assert_arr_eq(&before, &after, sizeof(before));
+		finish(e);
+		expect_same(&s);
+		scene_end(&s);
+	}
+}
+
+Test(chroma_carry, each_collection_of_each_release_is_exchanged)
+{
+	static const char *const stores[] = { "base", "legacy-0.6.3", "legacy-0.4.14" };
+
+	for (size_t k = 0; k < VS_COUNT(stores); k++) {
+		cleanup_(chroma_catalog_fini) struct chroma_catalog catalog = { 0 };
+		cleanup_(chroma_edit_freep) struct chroma_edit *e = NULL;
+		struct vs_err err = { 0 };
+		struct scene s;
+
+		scene_make(&s, stores[k]);
+		e = open_edit(&s);
+		cr_assert_eq(chroma_catalog_load(&catalog, chroma_edit_db(e), &err), 0);
+		/* Not what hangs on a record that is no more, which is nobody's. */
+		exec(e,
+		     "CREATE TEMP TABLE of AS SELECT e.id FROM embeddings e JOIN segments s ON "
+		     "s.id = e.segment_id JOIN collections c ON c.id = s.collection; "
+		     "DELETE FROM embedding_metadata WHERE id IN temp.of AND id % 2 = 0 AND key "
+		     "<> 'chroma:document'; UPDATE embedding_metadata SET key = key || 'x' WHERE "
+		     "id IN temp.of AND id % 5 = 0 AND key <> 'chroma:document'");
+		for (size_t i = 0; i < catalog.collection_count; i++)
+			exchange(&s, e, catalog.collections[i].id, NULL);
+		finish(e);
+		expect_same(&s);
+		scene_end(&s);
+	}
+}
+
+/* Where one number of the queue must change, all of them do. */
+Test(chroma_carry, none_stays_where_numbers_change)
+{
+	cleanup_(chroma_edit_freep) struct chroma_edit *e = NULL;
+	cleanup_(vs_freep) char *id = NULL;
+	struct chroma_carried out;
+	struct scene s;
+
+	scene_make(&s, "base");
+	e = open_edit(&s);
+	id = docs_of(e);
+	exec(e, "UPDATE embeddings_queue SET topic = 'persistent://default/default/other' WHERE "
+		"substr(topic, -36) = (SELECT id FROM collections WHERE name = 'docs')");
+	exchange(&s, e, id, &out);
+	cr_assert_gt(out.shift, 0);
+	cr_assert_eq((int64_t)out.records,
+		     count(chroma_edit_db(e),
+			   "SELECT count(*) FROM carried.embeddings e JOIN carried.segments s ON "
+			   "s.id = e.segment_id WHERE s.collection = ?",
+			   id));
+	scene_end(&s);
+}
+
+/* Any row of another collection shows, and none of the one's own. */
+Test(chroma_carry, rows_of_others_are_told)
+{
+	static const char *const changes[] = {
+		"UPDATE embeddings SET seq_id = seq_id + 1 WHERE id = (SELECT max(id) FROM temp.of)",
+		"UPDATE embeddings SET id = id + 100000 WHERE id = (SELECT max(id) FROM temp.of)",
+		"UPDATE embedding_metadata SET key = key || 'x' WHERE id = (SELECT max(id) FROM "
+		"temp.of)",
+		"DELETE FROM embedding_metadata WHERE id = (SELECT max(id) FROM temp.of)",
+		"UPDATE embedding_fulltext_search_content SET c0 = 'another' WHERE id = (SELECT "
+		"max(id) FROM temp.of)",
+		"INSERT INTO embedding_metadata_array (id, key, int_value) SELECT max(id), 'zz', 7 "
+		"FROM temp.of",
+	};
+
+	for (size_t i = 0; i < 2 * VS_COUNT(changes); i++) {
+		bool is_own = i % 2 == 0;
+		cleanup_(chroma_edit_freep) struct chroma_edit *e = NULL;
+		cleanup_(vs_freep) char *id = NULL;
+		cleanup_(buf_fini) struct buf sql = { 0 };
+		struct digest before, after;
+		struct scene s;
+
+		scene_make(&s, "base");
+		e = open_edit(&s);
+		id = docs_of(e);
+		before = others(&s, e, id);
+		buf_printf(
+			&sql,
+			"CREATE TEMP TABLE of AS SELECT e.id FROM embeddings e JOIN segments s ON "
+			"s.id = e.segment_id JOIN collections c ON c.id = s.collection WHERE c.name "
+			"%s 'docs' AND e.id IN (SELECT id FROM embedding_metadata) AND e.id IN "
+			"(SELECT id FROM embedding_fulltext_search_content)",
+			is_own ? "=" : "<>");
+		exec(e, buf_cstr(&sql));
+		exec(e, changes[i / 2]);
+		after = others(&s, e, id);
+		cr_assert_eq(memcmp(&before, &after, sizeof(before)) == 0,
+			     /* A value without its record is nobody's. */
+			     is_own && i / 2 != 1, "%s", changes[i / 2]);
+		scene_end(&s);
+	}
+}
+
 Test(chroma_carry, refusals)
 {
 	cleanup_(chroma_edit_freep) struct chroma_edit *e = NULL;
