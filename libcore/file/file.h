@@ -107,7 +107,10 @@ must_check_ int file_read_info_at(int dirfd, const char *name, enum file_flags f
 				  uint64_t limit, struct buf *out, struct file_info *info,
 				  struct vs_err *err);
 
-/* The same for at most the first @max bytes of a file of any size. */
+/*
+ * The same for at most the first @max bytes of a file of any size. Takes no more memory than the
+ * file has, however large @max is.
+ */
 must_check_ int file_read_head_at(int dirfd, const char *name, enum file_flags flags, size_t max,
 				  struct buf *out, enum file_type *type, struct vs_err *err);
 

@@ -258,6 +258,22 @@ int file_read_info_at(int dirfd, const char *name, enum file_flags flags, uint64
 	return read_all(fd, name, limit, info->size, out, &info->type, err);
 }
 
+/*
+ * No more than the file has is made room for: @max may be the largest that a format allows. What
+ * files of /proc say of their size is not so, but those are short.
+ */
+static int room_for_head(int fd, const char *name, size_t *max, struct vs_err *err)
+{
+	struct file_info info;
+
+	if (*max <= READ_FIRST)
+		return 0;
+	if (file_stat_fd(fd, &info, err) < 0)
+		return vs_err_in(err, "%s", name);
+	*max = (size_t)VS_MIN((uint64_t)*max, VS_MAX(info.size, (uint64_t)READ_FIRST));
+	return 0;
+}
+
 int file_read_head_at(int dirfd, const char *name, enum file_flags flags, size_t max,
 		      struct buf *out, enum file_type *type, struct vs_err *err)
 {
@@ -271,6 +287,8 @@ int file_read_head_at(int dirfd, const char *name, enum file_flags flags, size_t
 		type = &unused;
 	buf_clear(out);
 	r = open_regular(dirfd, name, flags, &fd, &size, type, err);
+	if (r == 0)
+		r = room_for_head(fd, name, &max, err);
 	if (r == 0)
 		r = grow(out, max, err);
 	if (r != 0)

@@ -131,6 +131,7 @@ static void hash_batch(const struct hash_kernel *kernel, const struct slice *nam
 {
 	struct hash_block blocks[BATCH];
 
+	assert(count > 0 && count <= BATCH);
 	for (size_t i = 0; i < count; i++) {
 		blocks[i] = (struct hash_block){ 0 };
 		if (names[i].len > HASH_TAIL_MAX)

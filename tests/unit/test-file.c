@@ -121,6 +121,11 @@ Test(file_read, only_the_head_of_a_large_file)
 	cr_assert(slice_eq(buf_slice(&out), slice_of(bytes, 5000)));
 	cr_assert_eq(file_read_head_at(dirfd, "small", FILE_FOLLOW, 5000, &out, &type, &err), 0);
 	cr_assert(slice_eq(buf_slice(&out), slice_of(bytes, 10)));
+	cr_assert_eq(
+		file_read_head_at(dirfd, "large", FILE_FOLLOW, (size_t)1 << 46, &out, &type, &err),
+		0);
+	cr_assert(slice_eq(buf_slice(&out), slice_of(bytes, 200000)));
+	cr_assert_leq(out.cap, 204800);
 	cr_assert_eq(file_read_head_at(dirfd, "fifo", FILE_FOLLOW, 5000, &out, &type, &err), 1);
 	cr_assert_eq(type, FILE_FIFO);
 	cr_assert_eq(file_read_head_at(dirfd, "gone", FILE_FOLLOW, 5000, &out, &type, &err),
