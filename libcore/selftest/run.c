@@ -128,6 +128,8 @@ static int damage(struct running *run, const struct damage_class *class, struct 
 		row->outcome = SELFTEST_SKIPPED;
 		snprintf(why, 256, "%s", d.why);
 	}
+	if (r == 0)
+		r = sample_age(run->req->scratch_dirfd, CASE, err);
 	return r < 0 ? vs_err_in(err, "%s", class->name) : r;
 }
 
@@ -225,6 +227,8 @@ int selftest_run(const struct store *store, const struct selftest_request *req,
 	snprintf(run.state, sizeof(run.state), "%s/" STATE, req->scratch);
 	snprintf(sample, sizeof(sample), "%s/" SAMPLE, req->scratch);
 	r = sample_make(store, req, &run.victim, &run.kind, out, err);
+	if (r == 0)
+		r = sample_age(req->scratch_dirfd, SAMPLE, err);
 	if (r == 0)
 		r = check(&run, sample, &run.before, err);
 	out->errors = run.before.errors;

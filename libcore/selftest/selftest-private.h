@@ -62,3 +62,8 @@ must_check_ int sample_make(const struct store *store, const struct selftest_req
 
 /* Copy the tree @from to the new directory @to, both below @dirfd. */
 must_check_ int sample_copy(int dirfd, const char *from, const char *to, struct vs_err *err);
+
+/* ---- age.c ---- */
+
+/* Let the files of the tree @name below @dirfd be an hour old, so that no check waits for them. */
+must_check_ int sample_age(int dirfd, const char *name, struct vs_err *err);
