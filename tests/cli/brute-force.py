@@ -12,12 +12,12 @@ Python's own sqlite3 and pickle find in it.
 """
 import json
 import math
-import os
-import pickle
 import sqlite3
 import struct
 import subprocess
 import sys
+
+from chromavectors import vectors_of
 
 CLOSE = 2e-5
 QUERIES = 4  # of each collection
@@ -76,61 +76,6 @@ def judge_all(vsctl, store, collection, space, vectors):
             if answer["index"] and answer["index"]["recall"] < 0.8:
                 sys.exit(f"{arguments}: {answer['index']}")
     print(f"{len(vectors)} vectors of {collection}")
-
-
-class Persistent:
-    pass
-
-
-class Unpickler(pickle.Unpickler):
-    def find_class(self, module, name):
-        return Persistent
-
-
-def elements(directory):
-    """{label: vector} of an index directory, by the layout in its header."""
-    with open(os.path.join(directory, "header.bin"), "rb") as f:
-        header = struct.unpack("<iQQQQQQiIQQQdQ", f.read(100))
-    count, record, label_at, vector_at = header[3:7]
-    with open(os.path.join(directory, "data_level0.bin"), "rb") as f:
-        data = f.read()
-    found = {}
-    for i in range(count):
-        at = i * record
-        if data[at + 2] & 1:
-            continue
-        label, = struct.unpack_from("<Q", data, at + label_at)
-        found[label] = struct.unpack_from(f"<{(label_at - vector_at) // 4}f", data, at + vector_at)
-    return found
-
-
-def number(value):
-    return int.from_bytes(value, "big") if isinstance(value, bytes) else value
-
-
-def vectors_of(db, store, collection):
-    segment, = db.execute("SELECT id FROM segments WHERE collection = ? AND scope = 'VECTOR'",
-                          (collection,)).fetchone()
-    vectors, position = {}, 0
-    path = os.path.join(store, segment, "index_metadata.pickle")
-    if os.path.exists(path):
-        with open(path, "rb") as f:
-            state = Unpickler(f).load()
-        state = state if isinstance(state, dict) else vars(state)
-        row = db.execute("SELECT seq_id FROM max_seq_id WHERE segment_id = ?", (segment,)).fetchone()
-        position = number(row[0]) if row else state["max_seq_id"]
-        by_label = elements(os.path.dirname(path))
-        vectors = {key: by_label[label] for key, label in state["id_to_label"].items()}
-    for seq, operation, key, blob in db.execute(
-            "SELECT seq_id, operation, id, vector FROM embeddings_queue WHERE topic LIKE ? "
-            "ORDER BY seq_id", (f"%{collection}",)):
-        if seq <= position:
-            continue
-        if operation == 3:
-            vectors.pop(key, None)
-        elif blob and (operation == 2 or (operation == 1) == (key in vectors)):
-            vectors[key] = struct.unpack(f"<{len(blob) // 4}f", blob)
-    return vectors
 
 
 def main(vsctl, store, collection=None, space=None):

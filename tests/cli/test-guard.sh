@@ -41,17 +41,17 @@ as_before() {
 # Processes that carry the mark, other than this shell's own.
 left_alive() {
     local file pid
-    for file in /proc/[0-9]*/environ; do
+    while read -r file; do
         pid=${file%/environ}
         pid=${pid#/proc/}
         if [ "$pid" = "$BASHPID" ] || [ "$pid" = $$ ]; then
             continue
         fi
-        if grep -qaF -- "VSCTL_TEST_CHILD=$mark" "$file" 2>/dev/null && ! grep -q '^State:.*Z' "/proc/$pid/status" 2>/dev/null; then
+        if grep -q $'^State:\t[^Z]' "/proc/$pid/status" 2>/dev/null; then
             echo "alive: $pid $(tr '\0' ' ' <"/proc/$pid/cmdline")"
             return 0
         fi
-    done
+    done < <(grep -laF -- "VSCTL_TEST_CHILD=$mark" /proc/[0-9]*/environ 2>/dev/null)
     return 1
 }
 
