@@ -76,8 +76,13 @@ struct hnsw_repair {
  * again; levels that link_lists.bin no longer tells are drawn anew. A norm that length.bin lacks
  * becomes 1. @lost, which may be NULL, is called with each element whose vector is gone. The result
  * is linked: hnsw_graph_index(), hnsw_graph_save().
+ *
+ * @own, which may be NULL, is the buffer that @index has its level 0 from: where the sizes of records
+ * stay, the graph takes it and mends what is in it, as copying all vectors takes longer than linking a
+ * few. @own is empty then, also after a failure, and @index is of use only for what is not a link.
  */
-must_check_ int hnsw_graph_repair(const struct hnsw_index *index, const struct hnsw_params *params,
+must_check_ int hnsw_graph_repair(const struct hnsw_index *index, struct buf *own,
+				  const struct hnsw_params *params,
 				  void (*lost)(void *ctx, uint32_t id, uint64_t label), void *ctx,
 				  struct hnsw_graph **out, struct hnsw_repair *summary,
 				  struct vs_err *err);

@@ -21,9 +21,12 @@ enum state {
 struct repair {
 	const struct hnsw_index *from;
 	struct hnsw_graph *g;
+	bool is_own;      /* its records are those of @from, which are changed where they lie */
 	uint8_t *levels;  /* owned */
 	uint8_t *state;   /* owned; enum state by element */
 	uint32_t *copied; /* owned; scratch for one list */
+	uint32_t *seen;   /* owned; by element, the list that it was copied into last */
+	uint32_t list;    /* which one is being copied: counted from 1 */
 	uint64_t *bits;   /* owned */
 	uint32_t *queue;  /* owned */
 	struct hnsw_repair *summary;
@@ -34,6 +37,7 @@ static void repair_fini(struct repair *p)
 	free(p->levels);
 	free(p->state);
 	free(p->copied);
+	free(p->seen);
 	free(p->bits);
 	free(p->queue);
 }
@@ -46,32 +50,72 @@ static int prepare(struct repair *p, struct vs_err *err)
 	p->levels = vs_try_alloc(count, sizeof(*p->levels));
 	p->state = vs_try_alloc(count, sizeof(*p->state));
 	p->copied = vs_try_alloc(links, sizeof(*p->copied));
+	p->seen = vs_try_alloc(count, sizeof(*p->seen));
 	p->bits = vs_try_alloc(count / 64 + 1, sizeof(*p->bits));
 	p->queue = vs_try_alloc(count, sizeof(*p->queue));
-	if (p->levels == NULL || p->state == NULL || p->copied == NULL || p->bits == NULL ||
-	    p->queue == NULL)
+	if (p->levels == NULL || p->state == NULL || p->copied == NULL || p->seen == NULL ||
+	    p->bits == NULL || p->queue == NULL)
 		return vs_fail(err, VS_ENOMEM, "no memory to repair %zu elements", count);
 	return 0;
 }
 
 /* ---- elements and levels ---- */
 
+static float length_of(const struct hnsw_index *x, uint32_t id)
+{
+	float length = hnsw_length(x, id);
+
+	return x->length.len / sizeof(length) <= id || !isfinite(length) ? 1 : length;
+}
+
 /* Copy the record without its links. */
 static int copy_element(struct repair *p, uint32_t id, struct vs_err *err)
 {
 	const struct hnsw_index *x = p->from;
-	float length = hnsw_length(x, id);
+	float length = length_of(x, id);
 	cleanup_(vs_freep) float *zero = NULL;
 	uint64_t label = hnsw_label(x, id);
 
-	if (x->length.len / sizeof(length) <= id || !isfinite(length))
-		length = 1;
 	if (hnsw_all_finite(hnsw_vector(x, id), x->dim))
 		return hnsw_graph_add_stored(p->g, label, hnsw_vector(x, id), length,
 					     hnsw_is_deleted(x, id), err);
 	p->state[id] = STATE_LOST;
 	zero = vs_alloc_array(x->dim, sizeof(*zero));
 	return hnsw_graph_add_stored(p->g, label, zero, length, true, err);
+}
+
+/* The same where it lies; its links are still to be read. */
+static void keep_element(struct repair *p, uint32_t id)
+{
+	struct hnsw_graph *g = p->g;
+	unsigned char *record = g->level0 + hnsw_record_off(&g->index, id);
+
+	record[2] = hnsw_is_deleted(p->from, id) ? 1 : 0;
+	record[3] = 0;
+	g->length[id] = length_of(p->from, id);
+	if (hnsw_all_finite(hnsw_vector(p->from, id), p->from->dim))
+		return;
+	p->state[id] = STATE_LOST;
+	record[2] = 1;
+	memset(record + g->index.vector_offset, 0, p->from->dim * sizeof(float));
+}
+
+/* Take the records over from @own, if they are what this graph has. */
+static void take_records(struct repair *p, struct buf *own)
+{
+	const struct hnsw_index *x = p->from;
+	struct hnsw_graph *g = p->g;
+
+	if (own == NULL || own->ptr != x->level0.ptr || x->record_size != g->index.record_size ||
+	    own->len / g->index.record_size < x->count)
+		return;
+	free(g->level0);
+	g->level0 = own->ptr;
+	*own = (struct buf){ 0 };
+	g->index.count = x->count;
+	g->index.level0 = slice_of(g->level0, x->count * g->index.record_size);
+	g->index.length = slice_of(g->length, x->count * sizeof(*g->length));
+	p->is_own = true;
 }
 
 static int copy_elements(struct repair *p, void (*lost)(void *ctx, uint32_t id, uint64_t label),
@@ -81,7 +125,10 @@ static int copy_elements(struct repair *p, void (*lost)(void *ctx, uint32_t id, 
 	int r = 0;
 
 	for (uint32_t id = 0; r == 0 && id < x->count; id++) {
-		r = copy_element(p, id, err);
+		if (p->is_own)
+			keep_element(p, id);
+		else
+			r = copy_element(p, id, err);
 		if (p->state[id] == STATE_LOST && lost != NULL)
 			lost(ctx, id, hnsw_label(x, id));
 	}
@@ -108,15 +155,22 @@ static void find_levels(struct repair *p)
 
 /* ---- links ---- */
 
-static bool is_sound(const struct repair *p, uint32_t id, uint32_t level, uint32_t to,
-		     uint32_t copied)
+/* Once in a list: then it is noted, so that the same link is not sound again. */
+static bool take_sound(struct repair *p, uint32_t id, uint32_t level, uint32_t to)
 {
-	if (to >= p->from->count || to == id || p->state[to] == STATE_LOST || p->levels[to] < level)
+	if (to >= p->from->count || to == id || p->state[to] == STATE_LOST ||
+	    p->levels[to] < level || p->seen[to] == p->list)
 		return false;
-	for (uint32_t i = 0; i < copied; i++)
-		if (p->copied[i] == to)
-			return false;
+	p->seen[to] = p->list;
 	return true;
+}
+
+/* Nothing is left of what was in the list on level 0 behind the first @count links. */
+static void clear_rest(struct repair *p, uint32_t id, uint32_t count)
+{
+	unsigned char *list = p->g->level0 + hnsw_record_off(&p->g->index, id);
+
+	memset(list + 4 + (size_t)4 * count, 0, ((size_t)p->g->index.header.max_m0 - count) * 4);
 }
 
 /* Copy the sound links of one list; true when none was left out. */
@@ -128,14 +182,21 @@ static bool copy_list(struct repair *p, uint32_t id, uint32_t level, uint32_t *c
 	bool is_whole = links.stored_count <= links.max;
 
 	*copied = 0;
+	/* There may be more lists than numbers. */
+	if (++p->list == 0) {
+		memset(p->seen, 0, p->from->count * sizeof(*p->seen));
+		p->list = 1;
+	}
 	/* A count that is impossible says nothing about what follows it. */
 	for (uint32_t i = 0; is_whole && i < links.count && *copied < max; i++) {
 		uint32_t to = hnsw_link(&links, i);
 
-		if (is_sound(p, id, level, to, *copied))
+		if (take_sound(p, id, level, to))
 			p->copied[(*copied)++] = to;
 	}
 	hnsw_set_links(p->g, id, level, p->copied, *copied);
+	if (p->is_own && level == 0)
+		clear_rest(p, id, *copied);
 	return is_whole && *copied == links.count;
 }
 
@@ -145,8 +206,12 @@ static void copy_links(struct repair *p, uint32_t id)
 	uint32_t count, upper;
 	bool is_whole;
 
-	if (p->state[id] == STATE_LOST)
+	if (p->state[id] == STATE_LOST) {
+		hnsw_set_links(p->g, id, 0, NULL, 0);
+		if (p->is_own)
+			clear_rest(p, id, 0);
 		return;
+	}
 	is_whole = copy_list(p, id, 0, &count);
 	for (uint32_t level = 1; id < p->from->links_count && level <= p->levels[id]; level++)
 		is_whole = copy_list(p, id, level, &upper) && is_whole;
@@ -158,13 +223,15 @@ static void copy_links(struct repair *p, uint32_t id)
 		p->state[id] = STATE_TRIMMED;
 }
 
-/* What nothing leads to is inserted once more, now that all others are linked. */
-static void insert_unreached(struct repair *p)
+/* What nothing leads to is inserted once more, now that all others are linked. Returns whether there
+ * was anything. */
+static bool insert_unreached(struct repair *p)
 {
 	struct hnsw_graph *g = p->g;
 	uint32_t entry = g->index.header.entry;
 
-	(void)hnsw_reach(&g->index, entry, p->bits, p->queue);
+	if (hnsw_reach(&g->index, entry, p->bits, p->queue) == g->index.count)
+		return false;
 	for (uint32_t id = 0; id < g->index.count; id++) {
 		if (hnsw_bit(p->bits, id) || p->state[id] == STATE_LOST || id == entry)
 			continue;
@@ -172,6 +239,7 @@ static void insert_unreached(struct repair *p)
 		hnsw_graph_insert(g, 0, id, 0);
 		(void)hnsw_reach(&g->index, id, p->bits, p->queue);
 	}
+	return true;
 }
 
 /*
@@ -232,8 +300,7 @@ static int insert_damaged(struct repair *p, struct vs_err *err)
 			hnsw_graph_insert(g, 0, id, bottom);
 	}
 	g->index.header.entry = entry;
-	insert_unreached(p);
-	return hnsw_graph_connect(g, err);
+	return insert_unreached(p) ? hnsw_graph_connect(g, err) : 0;
 }
 
 static void sum_up(struct repair *p)
@@ -259,7 +326,8 @@ static void sum_up(struct repair *p)
 	}
 }
 
-int hnsw_graph_repair(const struct hnsw_index *index, const struct hnsw_params *params,
+int hnsw_graph_repair(const struct hnsw_index *index, struct buf *own,
+		      const struct hnsw_params *params,
 		      void (*lost)(void *ctx, uint32_t id, uint64_t label), void *ctx,
 		      struct hnsw_graph **out, struct hnsw_repair *summary, struct vs_err *err)
 {
@@ -276,6 +344,8 @@ int hnsw_graph_repair(const struct hnsw_index *index, const struct hnsw_params *
 		return r;
 	p.g = g;
 	r = prepare(&p, err);
+	if (r == 0)
+		take_records(&p, own);
 	if (r == 0)
 		r = copy_elements(&p, lost, ctx, err);
 	if (r < 0)

@@ -68,7 +68,7 @@ static bool can_mend(const struct old_index *old, const struct choices *choices)
 	       old->live == old->pair_count && choices->count == old->live;
 }
 
-static int mend(const struct index_facts *facts, const struct old_index *old,
+static int mend(const struct index_facts *facts, struct old_index *old,
 		const struct choices *choices, struct index_image *image,
 		struct index_summary *summary, struct vs_err *err)
 {
@@ -77,7 +77,8 @@ static int mend(const struct index_facts *facts, const struct old_index *old,
 	int r;
 
 	params.m = (uint32_t)old->index.header.m;
-	r = hnsw_graph_repair(&old->index, &params, NULL, NULL, &image->graph, &done, err);
+	r = hnsw_graph_repair(&old->index, &old->bytes[HNSW_LEVEL0], &params, NULL, NULL,
+			      &image->graph, &done, err);
 	if (r < 0)
 		return r;
 	summary->is_mended = true;
@@ -129,9 +130,8 @@ static int build(const struct index_facts *facts, const struct old_index *old,
 	return r < 0 ? r : hnsw_graph_link(image->graph, NULL, &index, err);
 }
 
-static int make(const struct index_facts *facts, const struct old_index *old,
-		struct choices *choices, struct index_image *image, struct index_summary *summary,
-		struct vs_err *err)
+static int make(const struct index_facts *facts, struct old_index *old, struct choices *choices,
+		struct index_image *image, struct index_summary *summary, struct vs_err *err)
 {
 	uint64_t counter = counter_of(old);
 	bool is_mendable = can_mend(old, choices);

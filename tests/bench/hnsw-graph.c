@@ -203,7 +203,8 @@ bool bench_relink(size_t count, size_t dim)
 	if (hnsw_open(&files, &broken, &fault, &err) != 1)
 		abort();
 	mending = bench_now();
-	if (hnsw_graph_repair(&broken, &params, NULL, NULL, &mended, &done, &err) < 0)
+	if (hnsw_graph_repair(&broken, &m.file[HNSW_LEVEL0], &params, NULL, NULL, &mended, &done,
+			      &err) < 0)
 		abort();
 	mending = bench_since(mending);
 	after = bench_recall(d, hnsw_graph_index(mended), 100, &searching);

@@ -89,7 +89,7 @@ static void repair(const struct hnsw_index *x, enum hnsw_space space)
 
 	if (x->count > REPAIR_MAX || params.m > 64 || x->dim > 64)
 		return;
-	r = hnsw_graph_repair(x, &params, NULL, NULL, &g, &summary, &err);
+	r = hnsw_graph_repair(x, NULL, &params, NULL, NULL, &g, &summary, &err);
 	if (r == VS_ENOMEM)
 		return;
 	if (r < 0 || hnsw_check_index(hnsw_graph_index(g), &request, &stats, &err) != 1)

@@ -379,6 +379,28 @@ static void broken_new(struct broken *b)
 	kit_save(g, &b->files);
 }
 
+/* Mended where its records lie, the index is byte for byte what a copy of it becomes. */
+static void expect_same_in_place(const struct broken *b, const struct hnsw_index *x,
+				 struct kit_index *copied)
+{
+	cleanup_(hnsw_graph_freep) struct hnsw_graph *g = NULL;
+	cleanup_(kit_index_fini) struct kit_index k = { 0 };
+	cleanup_(buf_fini) struct buf own = { 0 };
+	struct hnsw_index view = *x;
+	struct hnsw_repair summary;
+	struct vs_err err = { 0 };
+
+	buf_append(&own, b->files.file[HNSW_LEVEL0].ptr, b->files.file[HNSW_LEVEL0].len);
+	view.level0 = slice_of(own.ptr, x->level0.len);
+	cr_assert_eq(hnsw_graph_repair(&view, &own, &b->params, NULL, NULL, &g, &summary, &err), 0,
+		     "%s", err.text);
+	cr_assert_null(own.ptr);
+	kit_save(g, &k);
+	for (int i = 0; i < HNSW_FILES; i++)
+		cr_assert(slice_eq(buf_slice(&k.file[i]), buf_slice(&copied->file[i])), "file %d",
+			  i);
+}
+
 /* Repair, and expect a sound graph in which every vector is where it was. */
 static struct hnsw_repair expect_repaired(struct broken *b, const struct hnsw_index *x)
 {
@@ -387,10 +409,11 @@ static struct hnsw_repair expect_repaired(struct broken *b, const struct hnsw_in
 	struct hnsw_repair summary;
 	struct vs_err err = { 0 };
 
-	cr_assert_eq(hnsw_graph_repair(x, &b->params, NULL, NULL, &g, &summary, &err), 0, "%s",
-		     err.text);
+	cr_assert_eq(hnsw_graph_repair(x, NULL, &b->params, NULL, NULL, &g, &summary, &err), 0,
+		     "%s", err.text);
 	kit_save(g, &k);
 	kit_expect_clean(&k, HNSW_L2);
+	expect_same_in_place(b, x, &k);
 	cr_assert_eq(hnsw_graph_index(g)->count, x->count);
 	for (uint32_t id = 0; id < x->count; id++)
 		cr_assert(hnsw_label(hnsw_graph_index(g), id) == hnsw_label(x, id) &&
@@ -487,6 +510,7 @@ Test(hnsw, repair_marks_what_is_lost)
 	cleanup_(broken_fini) struct broken b = { 0 };
 	cleanup_(hnsw_index_fini) struct hnsw_index x = { 0 };
 	cleanup_(hnsw_graph_freep) struct hnsw_graph *g = NULL;
+	cleanup_(kit_index_fini) struct kit_index k = { 0 };
 	struct hnsw_repair summary;
 	struct vs_err err = { 0 };
 	uint64_t lost = 0;
@@ -495,7 +519,10 @@ Test(hnsw, repair_marks_what_is_lost)
 	open_broken(&b, &x);
 	store_le32(b.files.file[HNSW_LEVEL0].ptr + hnsw_record_off(&x, 50) + x.vector_offset,
 		   0xffffffff);
-	cr_assert_eq(hnsw_graph_repair(&x, &b.params, note_lost, &lost, &g, &summary, &err), 0);
+	cr_assert_eq(hnsw_graph_repair(&x, NULL, &b.params, note_lost, &lost, &g, &summary, &err),
+		     0);
 	cr_assert(summary.lost == 1 && lost == 51);
 	cr_assert(hnsw_is_deleted(hnsw_graph_index(g), 50));
+	kit_save(g, &k);
+	expect_same_in_place(&b, &x, &k);
 }

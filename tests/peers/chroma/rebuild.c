@@ -73,7 +73,7 @@ static struct hnsw_graph *repair(const struct hnsw_index *x, const struct hnsw_p
 	struct hnsw_repair summary;
 	struct vs_err err = { 0 };
 
-	if (hnsw_graph_repair(x, params, NULL, NULL, &g, &summary, &err) < 0)
+	if (hnsw_graph_repair(x, NULL, params, NULL, NULL, &g, &summary, &err) < 0)
 		abort();
 	printf("kept %u, trimmed %u, relinked %u, levels redrawn %u, lost %u\n", summary.kept,
 	       summary.trimmed, summary.relinked, summary.levels_redrawn, summary.lost);
