@@ -129,6 +129,7 @@ int chroma_edit_attach(struct chroma_edit *e, const char *path, const char *as, 
 		{ .type = CHROMA_TEXT, .bytes = slice_str(path) },
 		{ .type = CHROMA_TEXT, .bytes = slice_str(as) },
 	};
+	cleanup_(buf_fini) struct buf sql = { 0 };
 	int r;
 
 	/* Not inside a transaction. */
@@ -137,7 +138,12 @@ int chroma_edit_attach(struct chroma_edit *e, const char *path, const char *as, 
 		return r;
 	(void)sqlite3_set_authorizer(e->db->handle, NULL, NULL);
 	r = chroma_edit_run(e, "ATTACH ? AS ?", args, VS_COUNT(args), NULL, err);
-	return r < 0 ? r : do_ours(e, "BEGIN IMMEDIATE", err);
+	if (r < 0)
+		return r;
+	/* What start() and chroma_db_settle() set is of one database each. */
+	buf_printf(&sql, "PRAGMA %s.synchronous=OFF; PRAGMA %s.cache_size=-65536; BEGIN IMMEDIATE",
+		   as, as);
+	return do_ours(e, buf_cstr(&sql), err);
 }
 
 int chroma_edit_exec(struct chroma_edit *e, const char *sql, struct vs_err *err)

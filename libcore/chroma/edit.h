@@ -34,7 +34,7 @@ void chroma_edit_freep(struct chroma_edit **e);
 struct chroma_db *chroma_edit_db(struct chroma_edit *e);
 
 /*
- * Name another database file, for statements that read it as `@as`.table. Only before the first
+ * Name another database file, for statements that read it as `@as`.table, a plain word. Only before the first
  * statement that changes something; the file is not written as long as no statement says so.
  */
 must_check_ int chroma_edit_attach(struct chroma_edit *e, const char *path, const char *as,

@@ -35,7 +35,7 @@ static const char refill[] =
 
 static const char fill_missing[] =
 	"INSERT INTO embedding_fulltext_search(rowid, string_value) SELECT id, string_value " DOCUMENTS
-	" AND id NOT IN (SELECT id FROM " CONTENT ");\n";
+	" AND id NOT IN (SELECT id FROM " CONTENT ") ORDER BY id;\n";
 
 static const char correct[] =
 	"UPDATE embedding_fulltext_search SET string_value = (SELECT string_value FROM embedding_metadata m "

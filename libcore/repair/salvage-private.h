@@ -77,6 +77,7 @@ struct salvage_work {
 	bool is_schema_whole;
 	bool is_there[KIND_COUNT]; /* the schema, or a stray page, has it */
 	bool is_whole[KIND_COUNT];
+	bool has_whole_tables; /* all of them */
 	uint64_t tree[KIND_COUNT], strays[KIND_COUNT];
 	int sysdb, metadb, queue; /* the generation */
 	const char *digest;       /* of migrations: "md5", "sha256" */

@@ -164,17 +164,30 @@ static struct taking taking_of(struct salvage_work *w, enum salvage_kind kind)
 	return t;
 }
 
+/* An entry of an index that nothing needs is only counted. */
+static int take_none(void *ctx, const struct sqlitefile_row *row, struct vs_err *err)
+{
+	struct taking *t = ctx;
+
+	(void)row, (void)err;
+	t->w->tree[t->kind]++;
+	return 0;
+}
+
 static int walk_kind(struct salvage_work *w, enum salvage_kind kind, uint32_t root,
 		     struct vs_err *err)
 {
+	bool is_index = kind >= KIND_TABLES;
 	struct taking t = taking_of(w, kind);
-	const struct sqlitefile_sink sink = { &t, fits, take, take_problem };
+	const struct sqlitefile_sink sink = { &t, fits,
+					      is_index && w->has_whole_tables ? take_none : take,
+					      take_problem };
 	int r;
 
 	w->problem_of = salvage_kinds[kind].name;
 	w->is_there[kind] = true;
-	r = sqlitefile_walk(w->file, root, kind < KIND_TABLES ? SQLITEFILE_TABLE : SQLITEFILE_INDEX,
-			    &sink, err);
+	r = sqlitefile_walk(w->file, root, is_index ? SQLITEFILE_INDEX : SQLITEFILE_TABLE, &sink,
+			    err);
 	w->is_whole[kind] = r == 0;
 	return r < 0 ? r : 0;
 }
@@ -235,12 +248,13 @@ static int read_schema(struct salvage_work *w, struct vs_err *err)
 	return r;
 }
 
-static int walk_known(struct salvage_work *w, struct vs_err *err)
+/* Those of the kinds from @from up to @to. */
+static int walk_some(struct salvage_work *w, int from, int to, struct vs_err *err)
 {
 	for (size_t i = 0; i < w->schema_count; i++) {
 		const struct schema_entry *e = &w->schema[i];
 
-		for (int k = 0; k < KIND_COUNT; k++) {
+		for (int k = from; k < to; k++) {
 			int r;
 
 			if (strcmp(salvage_kinds[k].name, e->name) != 0 ||
@@ -253,10 +267,21 @@ static int walk_known(struct salvage_work *w, struct vs_err *err)
 		}
 	}
 	/* A table that a sound schema does not name is not there. */
-	for (int k = 0; k < KIND_COUNT; k++)
+	for (int k = from; k < to; k++)
 		if (!w->is_there[k] && w->is_schema_whole)
 			w->is_whole[k] = true;
 	return 0;
+}
+
+/* Tables first: what indexes have is asked for where one of them is damaged. */
+static int walk_known(struct salvage_work *w, struct vs_err *err)
+{
+	int r = walk_some(w, 0, KIND_TABLES, err);
+
+	w->has_whole_tables = r == 0;
+	for (int k = 0; k < KIND_TABLES; k++)
+		w->has_whole_tables = w->has_whole_tables && w->is_whole[k];
+	return r == 0 ? walk_some(w, KIND_TABLES, KIND_COUNT, err) : r;
 }
 
 /* ---- strays ---- */
