@@ -75,7 +75,7 @@ static const struct {
 	  "CREATE VIRTUAL TABLE embedding_fulltext_search USING fts5(string_value, "
 	  "tokenize='trigram');\n"
 	  "INSERT INTO embedding_fulltext_search(rowid, string_value) SELECT id, string_value FROM "
-	  "embedding_metadata WHERE key = 'chroma:document' AND string_value IS NOT NULL ORDER BY id;\n" },
+	  "embedding_metadata WHERE +key = 'chroma:document' AND string_value IS NOT NULL ORDER BY id;\n" },
 };
 
 static int make_tables(struct chroma_fixing *f, struct vs_err *err)

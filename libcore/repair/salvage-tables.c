@@ -303,9 +303,10 @@ static const struct statement lists[] = {
 		 "v.c0 = k.c1 WHERE k.c0 IN (SELECT id FROM embeddings)",
 	  .metadb = 6,
 	  MENDS(KIND_ARRAY) },
-	/* In order: FTS5 writes out what it has gathered whenever a row is not above the last one. */
+	/* In order: FTS5 writes out what it has gathered whenever a row is not above the last one. The
+	 * plus keeps SQLite from taking an index by text, and sorting. */
 	{ .sql = "INSERT INTO embedding_fulltext_search(rowid, string_value) SELECT id, string_value "
-		 "FROM embedding_metadata WHERE key = 'chroma:document' AND string_value IS NOT NULL "
+		 "FROM embedding_metadata WHERE +key = 'chroma:document' AND string_value IS NOT NULL "
 		 "ORDER BY id" },
 };
 

@@ -112,6 +112,34 @@ static bool is_sound_to_sqlite(const struct store *store)
 
 /* ---- the new one ---- */
 
+/* SQLite's word on both databases, which takes as long as reading them. */
+struct asking {
+	struct salvage *s;
+	struct vs_err *err;
+	int result; /* of finishing the new one */
+};
+
+static void ask_one(void *ctx, unsigned worker, size_t index)
+{
+	struct asking *a = ctx;
+	struct salvage *s = a->s;
+
+	(void)worker;
+	if (index == 0)
+		a->result = chroma_edit_finish(s->work->edit, &s->path, a->err);
+	else
+		s->is_sound = s->damage_total == 0 && is_sound_to_sqlite(s->work->store);
+}
+
+static int ask_both(struct salvage *s, struct vs_err *err)
+{
+	cleanup_(pool_freep) struct pool *pool = pool_new(VS_MIN(cpu_count(), 2u));
+	struct asking a = { .s = s, .err = err };
+
+	pool_run(pool, 2, ask_one, &a);
+	return a.result;
+}
+
 static int begin(struct salvage_work *w, const char *scratch, struct vs_err *err)
 {
 	int r = chroma_copy_dir(&w->made, scratch, err);
@@ -159,7 +187,7 @@ int salvage_make(struct salvage **out, const struct store *store, const char *sc
 	if (r == 0)
 		r = salvage_report(w, err);
 	if (r == 0)
-		r = chroma_edit_finish(w->edit, &s->path, err);
+		r = ask_both(s, err);
 	if (r < 0)
 		return r;
 	s->has_all_ids = w->is_whole[KIND_EMBEDDINGS] || w->is_whole[KIND_IX_EMBEDDINGS];
@@ -167,7 +195,6 @@ int salvage_make(struct salvage **out, const struct store *store, const char *sc
 		salvage_note(
 			s, "records and the index of their ids are damaged: others may be lost of "
 			   "which nothing is left");
-	s->is_sound = s->damage_total == 0 && is_sound_to_sqlite(store);
 	*out = VS_TAKE(s);
 	return 0;
 }
