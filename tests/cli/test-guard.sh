@@ -266,7 +266,7 @@ signal_to_the_guard() {
     fresh || return
     for signal in TERM INT HUP QUIT; do
         # A shell has its background jobs ignore two of them.
-        env --default-signal=INT,QUIT "$vsctl" guard --json "$store" -- env "VSCTL_TEST_CHILD=$mark" sh -c 'touch "$VSCTL_STORE"/begun; sleep 1000 & setsid sleep 1000' \
+        env --default-signal=INT,QUIT "$vsctl" guard --json --kill-after 1s "$store" -- env "VSCTL_TEST_CHILD=$mark" sh -c 'touch "$VSCTL_STORE"/begun; sleep 1000 & setsid sleep 1000' \
             >"$scratch/out" 2>"$scratch/err" &
         pid=$!
         within 20 test -e "$store/begun" || return
