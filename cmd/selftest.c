@@ -133,6 +133,7 @@ static void repair(void *ctx, const char *path, const char *state)
 /* ---- showing ---- */
 
 static const struct emit_field fields[] = {
+	{ .key = "kind", .heading = "store" },
 	{ .key = "class", .heading = "class" },
 	{ .key = "outcome", .heading = "outcome" },
 	{ .key = "repair", .heading = "repair" },
@@ -158,6 +159,7 @@ static void show(void *ctx, const struct selftest_row *row)
 
 	if (row->outcome == SELFTEST_MISSED && !s->missed)
 		s->missed = row->name;
+	emit_str(e, store_kind_name(row->kind));
 	emit_str(e, row->name);
 	emit_styled(e, row->outcome == SELFTEST_MISSED ? EMIT_BAD : EMIT_PLAIN,
 		    outcomes[row->outcome]);
@@ -171,12 +173,36 @@ static void show(void *ctx, const struct selftest_row *row)
 	emit_text(e, row->why[0] != '\0' ? row->why : NULL);
 }
 
-static int finish(struct selftest *s, const struct selftest_summary *sum)
+static const struct emit_field omitted_fields[] = {
+	{ .key = "code", .heading = "code" },
+	{ .key = "why", .heading = "why" },
+	{ 0 },
+};
+
+/* In JSON only: in text the page says it. */
+static void show_omitted(struct emit *e, const char *kind)
+{
+	if (!e->is_json)
+		return;
+	emit_table(e, "not_injected", omitted_fields);
+	for (const struct selftest_omitted *o = selftest_omitted; o->code; o++) {
+		/* Codes begin with the kind of store: chromem- or chroma-. */
+		if (kind &&
+		    (strncmp(o->code, kind, strlen(kind)) != 0 || o->code[strlen(kind)] != '-'))
+			continue;
+		emit_str(e, o->code);
+		emit_str(e, o->why);
+	}
+	emit_table_end(e);
+}
+
+static int finish(struct selftest *s, const struct store *store, const struct selftest_summary *sum)
 {
 	struct emit *e = &s->app->emit;
 	char size[16];
 
 	emit_table_end(e);
+	show_omitted(e, store ? store_kind_name(store->kind) : NULL);
 	emit_object(e, "summary");
 	emit_json_uint(e, "documents", sum->documents);
 	emit_json_uint(e, "bytes", sum->bytes);
@@ -227,7 +253,7 @@ static int test(struct selftest *s, const struct selftest_opts *opts, const stru
 	progress_begin(s->app, &s->progress, "class");
 	r = selftest_run(store, &req, &sum, &err);
 	progress_end();
-	return r < 0 ? app_error(s->app, &err) : finish(s, &sum);
+	return r < 0 ? app_error(s->app, &err) : finish(s, store, &sum);
 }
 
 static int run(struct app *app, const void *opts_, char *const *operands)
@@ -253,7 +279,7 @@ static int run(struct app *app, const void *opts_, char *const *operands)
 }
 
 static const struct example examples[] = {
-	{ "vsctl selftest", "on a store that is made for it" },
+	{ "vsctl selftest", "on stores of both kinds that are made for it" },
 	{ "vsctl selftest /var/lib/app/vectorstore", "on copies of a sample of your own" },
 	{ "vsctl selftest --no-repair --max-bytes 2G /var/lib/chroma",
 	  "a large ChromaDB store, detection only" },
@@ -267,7 +293,7 @@ const struct command cmd_selftest = {
 	.details =
 		"A sample of the store is copied to a scratch directory. For each known class of damage a fresh copy is "
 		"damaged in one place and checked, and where vsctl repairs such damage, repaired and checked again. The "
-		"store itself is only read. Without STORE a chromem-go store is made for the test.\n\n"
+		"store itself is only read. Without STORE one of each kind is made for the test.\n\n"
 		"The exit status is 4 when a class was missed.",
 	.examples = examples,
 	.options = options,

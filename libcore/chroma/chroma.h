@@ -347,4 +347,17 @@ const struct chroma_migration *chroma_migration_at(size_t index); /* NULL: no mo
 
 #include "chroma/edit.h"
 
+/* The newest of each directory that a database has, or is to have (migrate.c). */
+struct chroma_versions {
+	int sysdb, metadb, queue;
+};
+
+/* What this program knows. */
+void chroma_versions_known(struct chroma_versions *out);
+
+/* Make the empty tables of these versions in a new database, and the table that says so, with SHA-256
+ * digests where the server was set up for them and MD5 else. */
+must_check_ int chroma_edit_migrate(struct chroma_edit *e, const struct chroma_versions *to,
+				    bool is_sha256, struct vs_err *err);
+
 #include "chroma/carry.h"

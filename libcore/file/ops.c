@@ -219,6 +219,20 @@ int file_mkdir_at(int dirfd, const char *name, uint32_t mode, struct vs_err *err
 	return vs_fail_errno(err, "cannot make directory %s", name);
 }
 
+int file_symlink_at(int dirfd, const char *target, const char *name, struct vs_err *err)
+{
+	if (!allowed(FILE_OP_LINK, name) || symlinkat(target, dirfd, name) < 0)
+		return vs_fail_errno(err, "cannot make the link %s", name);
+	return 0;
+}
+
+int file_mkfifo_at(int dirfd, const char *name, uint32_t mode, struct vs_err *err)
+{
+	if (!allowed(FILE_OP_CREATE, name) || mkfifoat(dirfd, name, mode) < 0)
+		return vs_fail_errno(err, "cannot make the pipe %s", name);
+	return 0;
+}
+
 int file_rmdir_at(int dirfd, const char *name, struct vs_err *err)
 {
 	if (!allowed(FILE_OP_RMDIR, name) || unlinkat(dirfd, name, AT_REMOVEDIR) < 0)

@@ -81,6 +81,9 @@ must_check_ int file_exchange_at(int a_dirfd, const char *a, int b_dirfd, const 
 				 struct vs_err *err);
 must_check_ int file_unlink_at(int dirfd, const char *name, struct vs_err *err);
 must_check_ int file_mkdir_at(int dirfd, const char *name, uint32_t mode, struct vs_err *err);
+must_check_ int file_symlink_at(int dirfd, const char *target, const char *name,
+				struct vs_err *err);
+must_check_ int file_mkfifo_at(int dirfd, const char *name, uint32_t mode, struct vs_err *err);
 must_check_ int file_rmdir_at(int dirfd, const char *name, struct vs_err *err);
 must_check_ int file_chmod_at(int dirfd, const char *name, uint32_t mode, struct vs_err *err);
 must_check_ int file_set_times_at(int dirfd, const char *name, int64_t modified_ns,

@@ -173,13 +173,17 @@ static void clear_rest(struct repair *p, uint32_t id, uint32_t count)
 	memset(list + 4 + (size_t)4 * count, 0, ((size_t)p->g->index.header.max_m0 - count) * 4);
 }
 
-/* Copy the sound links of one list; true when none was left out. */
+/*
+ * Copy the sound links of one list; true when none was left out. Above level 0 nothing may lead to an
+ * element that is to be inserted: the others would begin there, where no link leads on yet.
+ */
 static bool copy_list(struct repair *p, uint32_t id, uint32_t level, uint32_t *copied)
 {
 	struct hnsw_links links = hnsw_links(p->from, id, level);
 	uint32_t max =
 		(uint32_t)(level == 0 ? p->g->index.header.max_m0 : p->g->index.header.max_m);
 	bool is_whole = links.stored_count <= links.max;
+	uint32_t later = 0;
 
 	*copied = 0;
 	/* There may be more lists than numbers. */
@@ -191,19 +195,24 @@ static bool copy_list(struct repair *p, uint32_t id, uint32_t level, uint32_t *c
 	for (uint32_t i = 0; is_whole && i < links.count && *copied < max; i++) {
 		uint32_t to = hnsw_link(&links, i);
 
-		if (take_sound(p, id, level, to))
+		if (!take_sound(p, id, level, to))
+			continue;
+		if (level > 0 && p->state[to] == STATE_RELINK)
+			later++;
+		else
 			p->copied[(*copied)++] = to;
 	}
 	hnsw_set_links(p->g, id, level, p->copied, *copied);
 	if (p->is_own && level == 0)
 		clear_rest(p, id, *copied);
-	return is_whole && *copied == links.count;
+	return is_whole && *copied + later == links.count;
 }
 
-static void copy_links(struct repair *p, uint32_t id)
+/* Level 0, by which it is known which elements have to be inserted again. */
+static void copy_lowest(struct repair *p, uint32_t id)
 {
 	uint32_t least = VS_MAX(p->g->params.m / 4, 1u);
-	uint32_t count, upper;
+	uint32_t count;
 	bool is_whole;
 
 	if (p->state[id] == STATE_LOST) {
@@ -213,13 +222,24 @@ static void copy_links(struct repair *p, uint32_t id)
 		return;
 	}
 	is_whole = copy_list(p, id, 0, &count);
-	for (uint32_t level = 1; id < p->from->links_count && level <= p->levels[id]; level++)
-		is_whole = copy_list(p, id, level, &upper) && is_whole;
 	if (is_whole && count > 0)
 		return;
 	if (count < least && count + 1 < p->from->count)
 		p->state[id] = STATE_RELINK;
 	else if (p->state[id] == STATE_KEPT)
+		p->state[id] = STATE_TRIMMED;
+}
+
+static void copy_upper(struct repair *p, uint32_t id)
+{
+	bool is_whole = true;
+	uint32_t count;
+
+	if (p->state[id] == STATE_LOST || p->state[id] == STATE_RELINK)
+		return;
+	for (uint32_t level = 1; id < p->from->links_count && level <= p->levels[id]; level++)
+		is_whole = copy_list(p, id, level, &count) && is_whole;
+	if (!is_whole && p->state[id] == STATE_KEPT)
 		p->state[id] = STATE_TRIMMED;
 }
 
@@ -281,6 +301,25 @@ static bool are_many(const struct repair *p)
 	return count > p->from->count / 16;
 }
 
+/* Insert what has to be of one level; the entry point becomes the highest that is linked. */
+static void insert_level(struct repair *p, uint32_t level, uint32_t *start)
+{
+	struct hnsw_graph *g = p->g;
+
+	for (uint32_t id = 0; id < g->index.count; id++) {
+		uint32_t bottom = p->state[id] == STATE_RAISE ? 1 : 0;
+		uint32_t top = VS_MIN(level, (uint32_t)p->levels[*start]);
+
+		if (p->levels[id] != level || id == *start || bottom > top ||
+		    (p->state[id] != STATE_RELINK && p->state[id] != STATE_RAISE))
+			continue;
+		g->index.header.entry = *start;
+		hnsw_graph_insert(g, 0, id, bottom);
+		if (level > p->levels[*start])
+			*start = id;
+	}
+}
+
 static int insert_damaged(struct repair *p, struct vs_err *err)
 {
 	struct hnsw_graph *g = p->g;
@@ -290,15 +329,9 @@ static int insert_damaged(struct repair *p, struct vs_err *err)
 
 	if (r < 0 || entry >= g->index.count)
 		return r;
-	g->index.header.entry = start;
-	for (uint32_t id = 0; id < g->index.count; id++) {
-		uint32_t bottom = p->state[id] == STATE_RAISE ? 1 : 0;
-		uint32_t top = VS_MIN(p->levels[id], p->levels[start]);
-
-		if (id != start && bottom <= top &&
-		    (p->state[id] == STATE_RELINK || p->state[id] == STATE_RAISE))
-			hnsw_graph_insert(g, 0, id, bottom);
-	}
+	/* From above, as an index is built: what is inserted later finds its way down by them. */
+	for (uint32_t level = p->levels[entry] + 1u; level-- > 0;)
+		insert_level(p, level, &start);
 	g->index.header.entry = entry;
 	return insert_unreached(p) ? hnsw_graph_connect(g, err) : 0;
 }
@@ -356,7 +389,9 @@ int hnsw_graph_repair(const struct hnsw_index *index, struct buf *own,
 	if (r < 0)
 		return r;
 	for (uint32_t id = 0; id < index->count; id++)
-		copy_links(&p, id);
+		copy_lowest(&p, id);
+	for (uint32_t id = 0; id < index->count; id++)
+		copy_upper(&p, id);
 	r = insert_damaged(&p, err);
 	hnsw_graph_done(g);
 	if (r < 0)

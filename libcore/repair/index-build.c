@@ -134,7 +134,10 @@ static int make(const struct index_facts *facts, struct old_index *old, struct c
 		struct index_image *image, struct index_summary *summary, struct vs_err *err)
 {
 	uint64_t counter = counter_of(old);
-	bool is_mendable = can_mend(old, choices);
+	/* With other links than the collection asks for there is nothing to keep, but where the pickle
+	 * that must be kept goes with it. */
+	bool is_mendable = can_mend(old, choices) &&
+			   (facts->is_python || old->index.header.m == facts->params.m);
 	int r;
 
 	if (is_mendable && counter == (uint64_t)old->meta.total_elements_added.value) {

@@ -148,51 +148,14 @@ static int find_generation(struct salvage_work *w, struct vs_err *err)
 	return 0;
 }
 
-static int version_of(const struct salvage_work *w, const char *dir)
-{
-	if (strcmp(dir, "sysdb") == 0)
-		return w->sysdb;
-	return strcmp(dir, "metadb") == 0 ? w->metadb : w->queue;
-}
-
-static int apply_migration(struct salvage_work *w, const struct chroma_migration *m,
-			   struct vs_err *err)
-{
-	char hash[DIGEST_HEX_LEN + 1];
-	struct digest digest;
-	struct chroma_arg args[5] = { { .type = CHROMA_TEXT, .bytes = slice_str(m->dir) },
-				      { .type = CHROMA_INTEGER, .integer = m->version },
-				      { .type = CHROMA_TEXT, .bytes = slice_str(m->filename) },
-				      { .type = CHROMA_TEXT, .bytes = slice_str(m->sql) } };
-	int r = chroma_edit_exec(w->edit, m->sql, err);
-
-	if (r < 0)
-		return vs_err_in(err, "%s %d", m->dir, m->version);
-	md5_of(slice_str(m->sql), hash);
-	if (strcmp(w->digest, "sha256") == 0) {
-		digest_of(slice_str(m->sql), &digest);
-		digest_format(&digest, hash);
-	}
-	args[4] = (struct chroma_arg){ .type = CHROMA_TEXT, .bytes = slice_str(hash) };
-	return chroma_edit_run(w->edit, "INSERT INTO migrations VALUES(?, ?, ?, ?, ?)", args,
-			       VS_COUNT(args), NULL, err);
-}
-
 int salvage_schema(struct salvage_work *w, struct vs_err *err)
 {
-	const struct chroma_migration *m;
-	struct generation known = { 0 };
+	struct chroma_versions known, to;
 	int r = find_generation(w, err);
 
 	if (r < 0)
 		return r;
-	for (size_t i = 0; (m = chroma_migration_at(i)) != NULL; i++)
-		if (strcmp(m->dir, "sysdb") == 0)
-			known.sysdb = m->version;
-		else if (strcmp(m->dir, "metadb") == 0)
-			known.metadb = m->version;
-		else
-			known.queue = m->version;
+	chroma_versions_known(&known);
 	if (w->sysdb > known.sysdb || w->metadb > known.metadb || w->queue > known.queue)
 		return vs_fail(err, VS_ENOTSUP,
 			       "%s: written by a newer release of Chroma than this program knows",
@@ -202,16 +165,6 @@ int salvage_schema(struct salvage_work *w, struct vs_err *err)
 			       "%s: written by a release of Chroma before 0.4.6, which has another "
 			       "full-text table; let a later one open a copy of it",
 			       CHROMA_DATABASE);
-	r = chroma_edit_exec(
-		w->edit,
-		"CREATE TABLE migrations (dir TEXT NOT NULL, version INTEGER NOT NULL, "
-		"filename TEXT NOT NULL, sql TEXT NOT NULL, hash TEXT NOT NULL, "
-		"PRIMARY KEY (dir, version));"
-		"CREATE TABLE acquire_write (id INTEGER PRIMARY KEY, "
-		"lock_status INTEGER NOT NULL);",
-		err);
-	for (size_t i = 0; r == 0 && (m = chroma_migration_at(i)) != NULL; i++)
-		if (m->version <= version_of(w, m->dir))
-			r = apply_migration(w, m, err);
-	return r;
+	to = (struct chroma_versions){ w->sysdb, w->metadb, w->queue };
+	return chroma_edit_migrate(w->edit, &to, strcmp(w->digest, "sha256") == 0, err);
 }

@@ -1,247 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* What happens to Chroma stores: index files cut and overwritten, pickles lost, pages of the
- * database gone, rows that contradict each other. */
+/* What happens to the database of a Chroma store: pages gone, leftovers beside it, rows that
+ * contradict each other. */
 
 #include "file/file.h"
 #include "selftest/selftest-private.h"
-#include "snap/snap.h"
 
 #include <fcntl.h>
-
-#define PICKLE "index_metadata.pickle"
-
-/* ---- index files ---- */
-
-/* Bytes of a file overwritten, or appended where @off is SIZE_MAX. */
-static int patch(struct damaged *d, const char *name, size_t off, const void *ptr, size_t len,
-		 struct vs_err *err)
-{
-	cleanup_(buf_fini) struct buf bytes = { 0 };
-	int r;
-
-	if (d->fd < 0)
-		return cannot(d, "no collection has an index that was saved");
-	r = damage_read(d->fd, name, &bytes, err);
-	if (r < 0)
-		return r;
-	if (off == SIZE_MAX)
-		buf_append(&bytes, ptr, len);
-	else if (off > bytes.len || len > bytes.len - off)
-		return cannot(d, "the file is too short");
-	else
-		memcpy(bytes.ptr + off, ptr, len);
-	return damage_write(d->fd, name, buf_slice(&bytes), err);
-}
-
-static int patch32(struct damaged *d, enum hnsw_file file, size_t off, uint32_t value,
-		   struct vs_err *err)
-{
-	const unsigned char bytes[4] = { (unsigned char)value, (unsigned char)(value >> 8),
-					 (unsigned char)(value >> 16),
-					 (unsigned char)(value >> 24) };
-
-	return patch(d, hnsw_file_name(file), off, bytes, sizeof(bytes), err);
-}
-
-/* Where things are in the first element that is not deleted and has links, and in the next. */
-struct place {
-	uint64_t record[2]; /* of both */
-	struct hnsw_header header;
-};
-
-static int find_place(struct damaged *d, struct place *out, struct vs_err *err)
-{
-	cleanup_(buf_fini) struct buf header = { 0 };
-	cleanup_(buf_fini) struct buf level0 = { 0 };
-	unsigned found = 0;
-	int r;
-
-	if (d->fd < 0)
-		return cannot(d, "no collection has an index that was saved");
-	r = damage_read(d->fd, hnsw_file_name(HNSW_HEADER), &header, err);
-	if (r == 0)
-		r = damage_read(d->fd, hnsw_file_name(HNSW_LEVEL0), &level0, err);
-	if (r < 0)
-		return r;
-	if (!hnsw_header_decode(buf_slice(&header), &out->header) || out->header.record_size < 24 ||
-	    out->header.label_offset > out->header.record_size - 8 ||
-	    out->header.vector_offset > out->header.record_size - 4)
-		return cannot(d, "the header of the index is damaged already");
-	for (uint64_t off = 0; off + out->header.record_size <= level0.len && found < 2;
-	     off += out->header.record_size)
-		if (level0.ptr[off] > 0 && (level0.ptr[off + 2] & 1) == 0)
-			out->record[found++] = off;
-	return found == 2 ? 0 : cannot(d, "the index has not two elements with links");
-}
-
-static int header_cut(struct damaged *d, struct vs_err *err)
-{
-	return d->fd < 0 ? cannot(d, "no collection has an index that was saved")
-			 : damage_cut(d->fd, hnsw_file_name(HNSW_HEADER), err);
-}
-
-/* Byte 20 is the count of elements, 56 the entry point; see hnsw/hnsw.h. */
-static int header_count(struct damaged *d, struct vs_err *err)
-{
-	return patch32(d, HNSW_HEADER, 20, 0x7fffffff, err);
-}
-
-static int header_entry(struct damaged *d, struct vs_err *err)
-{
-	return patch32(d, HNSW_HEADER, 56, 0x7ffffff0, err);
-}
-
-static int vectors_cut(struct damaged *d, struct vs_err *err)
-{
-	return d->fd < 0 ? cannot(d, "no collection has an index that was saved")
-			 : damage_write(d->fd, hnsw_file_name(HNSW_LEVEL0),
-					slice_str("half a record"), err);
-}
-
-static int lengths_cut(struct damaged *d, struct vs_err *err)
-{
-	return d->fd < 0 ? cannot(d, "no collection has an index that was saved")
-			 : damage_write(d->fd, hnsw_file_name(HNSW_LENGTH), slice_str("abc"), err);
-}
-
-static int lists_size(struct damaged *d, struct vs_err *err)
-{
-	return patch32(d, HNSW_LINKS, 0, 3, err);
-}
-
-static int lists_long(struct damaged *d, struct vs_err *err)
-{
-	static const char zeros[4096];
-
-	return patch(d, hnsw_file_name(HNSW_LINKS), SIZE_MAX, zeros, sizeof(zeros), err);
-}
-
-static int link_range(struct damaged *d, struct vs_err *err)
-{
-	struct place at;
-	int r = find_place(d, &at, err);
-
-	return r != 0 ? r : patch32(d, HNSW_LEVEL0, at.record[0] + 4, 0x7ffffff0, err);
-}
-
-static int link_count(struct damaged *d, struct vs_err *err)
-{
-	struct place at;
-	int r = find_place(d, &at, err);
-
-	return r != 0 ? r : patch(d, hnsw_file_name(HNSW_LEVEL0), at.record[0], "\xff\x7f", 2, err);
-}
-
-static int link_self(struct damaged *d, struct vs_err *err)
-{
-	struct place at;
-	int r = find_place(d, &at, err);
-
-	if (r != 0)
-		return r;
-	return patch32(d, HNSW_LEVEL0, at.record[0] + 4,
-		       (uint32_t)(at.record[0] / at.header.record_size), err);
-}
-
-static int label_zero(struct damaged *d, struct vs_err *err)
-{
-	struct place at;
-	int r = find_place(d, &at, err);
-
-	return r != 0 ? r
-		      : patch(d, hnsw_file_name(HNSW_LEVEL0), at.record[0] + at.header.label_offset,
-			      "\0\0\0\0\0\0\0", 8, err);
-}
-
-static int label_twice(struct damaged *d, struct vs_err *err)
-{
-	cleanup_(buf_fini) struct buf level0 = { 0 };
-	struct place at;
-	int r = find_place(d, &at, err);
-
-	if (r == 0)
-		r = damage_read(d->fd, hnsw_file_name(HNSW_LEVEL0), &level0, err);
-	return r != 0 ? r
-		      : patch(d, hnsw_file_name(HNSW_LEVEL0), at.record[1] + at.header.label_offset,
-			      level0.ptr + at.record[0] + at.header.label_offset, 8, err);
-}
-
-static int vector_nan(struct damaged *d, struct vs_err *err)
-{
-	struct place at;
-	int r = find_place(d, &at, err);
-
-	return r != 0 ? r
-		      : patch32(d, HNSW_LEVEL0, at.record[0] + at.header.vector_offset, 0x7fc00000,
-				err);
-}
-
-static int remove_file(struct damaged *d, const char *name, struct vs_err *err)
-{
-	return d->fd < 0 ? cannot(d, "no collection has an index that was saved")
-			 : file_unlink_at(d->fd, name, err);
-}
-
-static int vectors_lost(struct damaged *d, struct vs_err *err)
-{
-	return remove_file(d, hnsw_file_name(HNSW_LEVEL0), err);
-}
-
-static int header_lost(struct damaged *d, struct vs_err *err)
-{
-	return remove_file(d, hnsw_file_name(HNSW_HEADER), err);
-}
-
-static int pickle_lost(struct damaged *d, struct vs_err *err)
-{
-	return remove_file(d, PICKLE, err);
-}
-
-static int pickle_cut(struct damaged *d, struct vs_err *err)
-{
-	return d->fd < 0 ? cannot(d, "no collection has an index that was saved")
-			 : damage_cut(d->fd, PICKLE, err);
-}
-
-static int write_pickle(struct damaged *d, const void *ptr, size_t len, struct vs_err *err)
-{
-	return d->fd < 0 ? cannot(d, "no collection has an index that was saved")
-			 : damage_write(d->fd, PICKLE, slice_of(ptr, len), err);
-}
-
-static int pickle_empty(struct damaged *d, struct vs_err *err)
-{
-	return write_pickle(d, "", 0, err);
-}
-
-static int pickle_garbage(struct damaged *d, struct vs_err *err)
-{
-	return write_pickle(d, "\xff\xfe selftest", 11, err);
-}
-
-/* What Python would import and call when it loads this; nothing here does. */
-static int pickle_code(struct damaged *d, struct vs_err *err)
-{
-	static const char bytes[] = "\x80\x03"
-				    "cos\nsystem\nX\x04\0\0\0true\x85R.";
-
-	return write_pickle(d, bytes, sizeof(bytes) - 1, err);
-}
-
-static int directory_lost(struct damaged *d, struct vs_err *err)
-{
-	return d->fd < 0 ? cannot(d, "no collection has an index that was saved")
-			 : snap_remove_tree(d->dirfd, d->victim->dir, err);
-}
-
-static int directory_stray(struct damaged *d, struct vs_err *err)
-{
-	static const char name[] = "5e1f7e57-0000-4000-8000-000000000000";
-
-	return d->fd < 0 ? cannot(d, "no collection has an index that was saved")
-			 : sample_copy(d->dirfd, d->victim->dir, name, err);
-}
 
 /* ---- the database as a file ---- */
 
@@ -275,72 +40,239 @@ static int database_page(struct damaged *d, struct vs_err *err)
 	return damage_write(d->dirfd, CHROMA_DATABASE, buf_slice(&bytes), err);
 }
 
-/* ---- rows ---- */
-
-static int run_sql(struct damaged *d, struct vs_err *err)
+static int database_foreign(struct damaged *d, struct vs_err *err)
 {
-	cleanup_(chroma_edit_freep) struct chroma_edit *edit = NULL;
-	cleanup_(file_closep) int fd = -1;
-	const char *path;
-	const char *slash;
-	cleanup_(vs_freep) char *dir = NULL;
-	cleanup_(buf_fini) struct buf bytes = { 0 };
-	struct vs_err why = { 0 };
-	int64_t changed = 0;
-	int r = chroma_edit_begin(&edit, d->dirfd, d->scratch, err);
+	static const char text[] =
+		"not a database, but long enough to be looked at as one: the header "
+		"of a database has one hundred bytes";
 
+	return damage_write(d->dirfd, CHROMA_DATABASE, slice_str(text), err);
+}
+
+static int grow(struct damaged *d, const char *name, uint64_t size, struct vs_err *err)
+{
+	cleanup_(file_closep) int fd = -1;
+	struct file_info info = { 0 };
+	int r = file_append_at(d->dirfd, name, 0600, &fd, err);
+
+	if (r == 0)
+		r = file_stat_at(d->dirfd, name, FILE_NO_FOLLOW, &info, err);
 	if (r < 0)
 		return r;
-	r = chroma_edit_exec(edit, "PRAGMA defer_foreign_keys = ON", &why);
-	r = chroma_edit_run(edit, d->sql, NULL, 0, &changed, &why);
-	if (r == 0 && changed == 0)
-		return cannot(d, "the store has no such row");
+	return info.size >= size ? cannot(d, "it is that large already")
+				 : file_truncate(fd, size, err);
+}
+
+/* Both files are sparse, and take no room. */
+static int database_large(struct damaged *d, struct vs_err *err)
+{
+	return grow(d, CHROMA_DATABASE, UINT64_C(501) << 20, err);
+}
+
+static int log_large(struct damaged *d, struct vs_err *err)
+{
+	return grow(d, CHROMA_DATABASE "-wal", UINT64_C(65) << 20, err);
+}
+
+/* ---- what a crash leaves beside the database ---- */
+
+/* Sizes as the header of the database has them; 1: there is none. */
+static int page_size(struct damaged *d, const struct buf *db, uint32_t *out)
+{
+	uint32_t size = db->len < 100 ? 0 : (uint32_t)db->ptr[16] << 8 | db->ptr[17];
+
+	*out = size == 1 ? 65536 : size;
+	return *out < 512 || db->len < *out ? cannot(d, "the database has no page") : 0;
+}
+
+static void put32(struct buf *out, uint32_t value)
+{
+	const unsigned char bytes[4] = { (unsigned char)(value >> 24), (unsigned char)(value >> 16),
+					 (unsigned char)(value >> 8), (unsigned char)value };
+
+	buf_append(out, bytes, sizeof(bytes));
+}
+
+#define JOURNAL_SECTOR 512u
+
+/*
+ * A rollback journal with the first page as it is: the transaction that it belongs to changed that
+ * page and did not end. The header fills a sector; each record is a page number, the page, and a sum
+ * of every 200th byte from its end.
+ */
+static int journal_left(struct damaged *d, struct vs_err *err)
+{
+	static const unsigned char magic[] = { 0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7 };
+	cleanup_(buf_fini) struct buf db = { 0 };
+	cleanup_(buf_fini) struct buf out = { 0 };
+	uint32_t size, sum = 0;
+	int r = damage_read(d->dirfd, CHROMA_DATABASE, &db, err);
+
 	if (r == 0)
-		r = chroma_edit_finish(edit, &path, &why);
-	/* Columns that this release does not have yet, or what SQLite itself prevents. */
-	if (r < 0)
-		return cannot(d, why.text);
-	slash = strrchr(path, '/');
-	dir = vs_strndup(slice_of(path, slash ? (size_t)(slash - path) : 0));
-	r = file_open_dir(AT_FDCWD, dir, FILE_NO_FOLLOW, &fd, err);
+		r = page_size(d, &db, &size);
+	if (r != 0)
+		return r;
+	buf_append(&out, magic, sizeof(magic));
+	put32(&out, 1);
+	put32(&out, 0);
+	put32(&out, (uint32_t)(db.len / size));
+	put32(&out, JOURNAL_SECTOR);
+	put32(&out, size);
+	while (out.len < JOURNAL_SECTOR)
+		put32(&out, 0);
+	for (uint32_t at = size - 200; at > 0 && at < size; at -= 200)
+		sum += db.ptr[at];
+	put32(&out, 1);
+	buf_append(&out, db.ptr, size);
+	put32(&out, sum);
+	return damage_write(d->dirfd, CHROMA_DATABASE "-journal", buf_slice(&out), err);
+}
+
+/* The running sum of a write-ahead log, over pairs of words in the order of the machine that the
+ * magic number names: here the largest byte first. */
+static void add_sum(uint32_t sum[2], const unsigned char *ptr, size_t len)
+{
+	for (size_t i = 0; i + 8 <= len; i += 8) {
+		sum[0] += load_be32(ptr + i) + sum[1];
+		sum[1] += load_be32(ptr + i + 4) + sum[0];
+	}
+}
+
+/* A log with one committed frame, the first page as it is. */
+static int log_left(struct damaged *d, struct vs_err *err)
+{
+	cleanup_(buf_fini) struct buf db = { 0 };
+	cleanup_(buf_fini) struct buf out = { 0 };
+	uint32_t size, sum[2] = { 0, 0 };
+	int r = damage_read(d->dirfd, CHROMA_DATABASE, &db, err);
+
+	if (r == 0)
+		r = page_size(d, &db, &size);
+	if (r != 0)
+		return r;
+	put32(&out, 0x377f0683);
+	put32(&out, 3007000);
+	put32(&out, size);
+	put32(&out, 0);
+	put32(&out, 1);
+	put32(&out, 2);
+	add_sum(sum, out.ptr, out.len);
+	put32(&out, sum[0]);
+	put32(&out, sum[1]);
+	put32(&out, 1);
+	put32(&out, (uint32_t)(db.len / size));
+	add_sum(sum, out.ptr + 32, 8);
+	add_sum(sum, db.ptr, size);
+	put32(&out, 1);
+	put32(&out, 2);
+	put32(&out, sum[0]);
+	put32(&out, sum[1]);
+	buf_append(&out, db.ptr, size);
+	return damage_write(d->dirfd, CHROMA_DATABASE "-wal", buf_slice(&out), err);
+}
+
+/* ---- rows ---- */
+
+/* Put the changed copy in place of the database. */
+static int put_back(struct damaged *d, const char *path, struct vs_err *err)
+{
+	const char *slash = strrchr(path, '/');
+	cleanup_(vs_freep) char *dir =
+		vs_strndup(slice_of(path, slash ? (size_t)(slash - path) : 0));
+	cleanup_(buf_fini) struct buf bytes = { 0 };
+	cleanup_(file_closep) int fd = -1;
+	int r = file_open_dir(AT_FDCWD, dir, FILE_NO_FOLLOW, &fd, err);
+
 	if (r == 0)
 		r = damage_read(fd, slash ? slash + 1 : path, &bytes, err);
 	return r < 0 ? r : damage_write(d->dirfd, CHROMA_DATABASE, buf_slice(&bytes), err);
 }
 
+/*
+ * Run statements on a copy of the database. One statement with a parameter, which has to change a
+ * row, or where @param is NULL any number of them.
+ */
+static int change_database(struct damaged *d, const char *sql, const char *param, bool is_script,
+			   struct vs_err *err)
+{
+	const struct chroma_arg arg = { .type = CHROMA_TEXT,
+					.bytes = slice_str(param ? param : "") };
+	cleanup_(chroma_edit_freep) struct chroma_edit *edit = NULL;
+	struct vs_err why = { 0 };
+	const char *path;
+	int64_t changed = 1;
+	int r = chroma_edit_begin(&edit, d->dirfd, d->scratch, err);
+
+	if (r < 0)
+		return r;
+	if (is_script)
+		r = chroma_edit_exec(edit, sql, &why);
+	else
+		r = chroma_edit_run(edit, sql, &arg, param ? 1 : 0, &changed, &why);
+	if (r == 0 && changed == 0)
+		return cannot(d, "the store has no such row");
+	if (r == 0)
+		r = chroma_edit_finish(edit, &path, &why);
+	/* Columns that this release does not have yet, or what SQLite itself prevents. */
+	return r < 0 ? cannot(d, why.text) : put_back(d, path, err);
+}
+
+int damage_sql(struct damaged *d, const char *sql, const char *param, struct vs_err *err)
+{
+	return change_database(d, sql, param, false, err);
+}
+
+static int run_sql(struct damaged *d, struct vs_err *err)
+{
+	return change_database(d, d->sql, NULL, false, err);
+}
+
+static int run_script(struct damaged *d, struct vs_err *err)
+{
+	return change_database(d, d->sql, NULL, true, err);
+}
+
+/* A quarter of the file is what is worth a word. */
+static int database_fragmented(struct damaged *d, struct vs_err *err)
+{
+	cleanup_(buf_fini) struct buf sql = { 0 };
+	struct file_info info;
+	int r = file_stat_at(d->dirfd, CHROMA_DATABASE, FILE_NO_FOLLOW, &info, err);
+
+	if (r < 0)
+		return r;
+	buf_printf(&sql,
+		   "CREATE TABLE selftest(x); INSERT INTO selftest VALUES (zeroblob(%" PRIu64
+		   ")); DROP TABLE selftest",
+		   UINT64_C(12000000) + info.size / 2);
+	return change_database(d, buf_cstr(&sql), NULL, true, err);
+}
+
+/* For the victim, where this release keeps what an index is built with. */
+static int other_parameters(struct damaged *d, struct vs_err *err)
+{
+#define OTHER(column)                                                                              \
+	"UPDATE collections SET " column " = replace(" column ", '\"max_neighbors\":', "           \
+	"'\"max_neighbors\":1') WHERE " column " LIKE '%\"max_neighbors\":%' AND id IN (SELECT "   \
+	"collection FROM segments WHERE id = ?)"
+	static const char *const sql[] = { OTHER("schema_str"), OTHER("config_json_str") };
+#undef OTHER
+	int r = 1;
+
+	for (size_t i = 0; r == 1 && i < VS_COUNT(sql); i++)
+		r = damage_sql(d, sql[i], d->victim->dir, err);
+	return r;
+}
+
+/* The first record that the queue still has as it was added. */
+#define QUEUED_ROW                                                                                  \
+	"(SELECT min(e.id) FROM embeddings e JOIN embeddings_queue q ON q.seq_id = e.seq_id WHERE " \
+	"q.operation = 0 AND q.metadata IS NOT NULL)"
 #define IX "chroma-index-"
 #define DB "chroma-database-"
 #define DOCUMENT_ROW "(SELECT min(id) FROM embedding_metadata WHERE key = 'chroma:document')"
 
 const struct damage_class selftest_chroma_classes[] = {
-	{ "header-cut", "header.bin cut in half", IX "header", header_cut, NULL },
-	{ "header-count", "a count of elements that there are not", IX "header " IX "vectors-short",
-	  header_count, NULL },
-	{ "header-entry", "an entry point that is no element", IX "entry", header_entry, NULL },
-	{ "header-lost", "header.bin removed", IX "file-missing", header_lost, NULL },
-	{ "vectors-cut", "data_level0.bin cut", IX "vectors-short", vectors_cut, NULL },
-	{ "vectors-lost", "data_level0.bin removed", IX "file-missing", vectors_lost, NULL },
-	{ "lengths-cut", "length.bin cut", IX "lengths-short " IX "lengths-unread", lengths_cut,
-	  NULL },
-	{ "lists-size", "an impossible size in link_lists.bin", IX "links-broken", lists_size,
-	  NULL },
-	{ "lists-long", "zeros behind link_lists.bin", IX "links-oversize", lists_long, NULL },
-	{ "link-range", "a link to no element", IX "link", link_range, NULL },
-	{ "link-count", "more links than fit", IX "link", link_count, NULL },
-	{ "link-self", "a link to itself", IX "link-odd", link_self, NULL },
-	{ "label-zero", "a label that is never given", IX "label", label_zero, NULL },
-	{ "label-twice", "two elements with one label", IX "label-duplicate", label_twice, NULL },
-	{ "vector-nan", "a value that is not a number", IX "vector-not-finite", vector_nan, NULL },
-	{ "pickle-lost", "index_metadata.pickle removed", IX "pickle-missing", pickle_lost, NULL },
-	{ "pickle-cut", "the pickle cut in half", IX "pickle-truncated", pickle_cut, NULL },
-	{ "pickle-empty", "the pickle emptied", IX "pickle-truncated", pickle_empty, NULL },
-	{ "pickle-garbage", "the pickle overwritten", IX "pickle-unreadable", pickle_garbage,
-	  NULL },
-	{ "pickle-code", "a pickle that would run a program", IX "pickle-code", pickle_code, NULL },
-	{ "directory-lost", "the index directory removed", IX "directory-missing", directory_lost,
-	  NULL },
-	{ "directory-stray", "an index directory of no collection", IX "stray", directory_stray,
-	  NULL },
 	{ "database-cut", "the database cut in half", DB "truncated " DB "corrupt", database_cut,
 	  NULL },
 	{ "database-page", "a page of the database zeroed", DB "corrupt", database_page, NULL },
@@ -379,5 +311,77 @@ const struct damage_class selftest_chroma_classes[] = {
 	  run_sql, "UPDATE migrations SET hash = '00' WHERE dir = 'sysdb' AND version = 2" },
 	{ "migration-gap", "a migration that is missing", "chroma-migration-gap", run_sql,
 	  "DELETE FROM migrations WHERE dir = 'sysdb' AND version = 2" },
+	{ "database-foreign", "something else in place of the database", DB "foreign",
+	  database_foreign, NULL },
+	{ "database-large", "a database of half a gigabyte", DB "large", database_large, NULL },
+	{ "database-fragmented", "much of the database freed", DB "fragmented", database_fragmented,
+	  NULL },
+	{ "database-table", "a table dropped", DB "table", run_script,
+	  "DROP TABLE maintenance_log" },
+	{ "journal-left", "an unfinished transaction beside the database", DB "journal",
+	  journal_left, NULL },
+	{ "log-left", "a log of committed changes beside the database", DB "wal", log_left, NULL },
+	{ "log-large", "a log of 65 megabytes", DB "wal-large", log_large, NULL },
+	{ "fts-damaged", "blocks of the full-text index zeroed", "chroma-fts-damaged", run_sql,
+	  "UPDATE embedding_fulltext_search_data SET block = zeroblob(length(block)) WHERE id > 10" },
+	{ "fts-extra", "a row of the full-text index of no document", "chroma-fts-extra", run_sql,
+	  "INSERT INTO embedding_fulltext_search(rowid, string_value) SELECT max(id) + 1000, 'selftest' "
+	  "FROM embeddings" },
+	{ "metadata-two-types", "a value of two types", "chroma-metadata-value", run_sql,
+	  "UPDATE embedding_metadata SET int_value = 1 WHERE string_value IS NOT NULL AND key <> "
+	  "'chroma:document' AND id IN " QUEUED_ROW },
+	{ "metadata-array-orphan", "a list of no record", "chroma-metadata-array-orphan", run_sql,
+	  "INSERT INTO embedding_metadata_array (id, key, string_value) SELECT max(id) + 1000, "
+	  "'selftest', 'x' FROM embeddings" },
+	{ "metadata-array-leaked", "a list that a record never had", "chroma-metadata-array-leaked",
+	  run_sql,
+	  "INSERT INTO embedding_metadata_array (id, key, string_value) SELECT id, 'selftest', 'x' FROM "
+	  "embeddings WHERE id IN " QUEUED_ROW },
+	{ "metadata-twice", "a key with a value and a list", "chroma-metadata-twice", run_sql,
+	  "INSERT INTO embedding_metadata_array (id, key, string_value) SELECT id, key, 'x' FROM "
+	  "embedding_metadata WHERE key <> 'chroma:document' AND id IN " QUEUED_ROW " LIMIT 1" },
+	{ "record-not-indexed", "records that neither the index has nor the rest of the queue",
+	  IX "id-missing", run_sql,
+	  "UPDATE max_seq_id SET seq_id = (SELECT max(seq_id) FROM embeddings_queue) WHERE typeof(seq_id) "
+	  "= 'integer' AND segment_id IN (SELECT v.id FROM segments v JOIN segments m ON m.collection = "
+	  "v.collection JOIN max_seq_id p ON p.segment_id = v.id JOIN embeddings e ON e.segment_id = m.id "
+	  "JOIN embeddings_queue q ON q.seq_id = e.seq_id WHERE v.scope = 'VECTOR' AND m.scope = 'METADATA' "
+	  "AND q.operation = 0 AND q.seq_id > p.seq_id)" },
+	{ "position-behind", "a position behind the records", "chroma-position-behind", run_sql,
+	  "UPDATE max_seq_id SET seq_id = 0 WHERE segment_id IN (SELECT id FROM segments WHERE scope = "
+	  "'METADATA')" },
+	{ "position-encoding", "a position that is no number", "chroma-position-encoding", run_sql,
+	  "UPDATE max_seq_id SET seq_id = x'0102'" },
+	{ "position-order", "an index that is ahead of the records", "chroma-position-order",
+	  run_sql,
+	  "UPDATE max_seq_id SET seq_id = (SELECT max(seq_id) + 1 FROM max_seq_id WHERE typeof(seq_id) = "
+	  "'integer') WHERE typeof(seq_id) = 'integer' AND segment_id IN (SELECT id FROM segments WHERE "
+	  "scope = 'VECTOR')" },
+	{ "position-orphan", "a position of no segment", "chroma-position-orphan", run_sql,
+	  "INSERT INTO max_seq_id (segment_id, seq_id) VALUES ('selftest', 1)" },
+	{ "queue-unpurged", "a thousand rows of the queue that nobody needs",
+	  "chroma-queue-unpurged", run_sql,
+	  "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1100) INSERT INTO "
+	  "embeddings_queue (seq_id, operation, topic, id) SELECT -i, 3, 'persistent://default/default/' "
+	  "|| (SELECT v.collection FROM segments v JOIN max_seq_id p ON p.segment_id = v.id WHERE v.scope "
+	  "= 'VECTOR' LIMIT 1), 'selftest' FROM n" },
+	{ "segment-orphan", "a segment of no collection", "chroma-segment-orphan", run_sql,
+	  "INSERT INTO segments (id, type, scope, collection) VALUES ('selftest', "
+	  "'urn:chroma:segment/metadata/sqlite', 'METADATA', 'selftest')" },
+	{ "collection-database", "a collection of no database", "chroma-collection-database",
+	  run_sql, "UPDATE collections SET database_id = 'selftest'" },
+	{ "collection-segment", "a collection that lacks a segment", "chroma-collection-segments",
+	  run_sql, "DELETE FROM segments WHERE scope = 'METADATA'" },
+	{ "collection-named-twice", "two collections of one name",
+	  "chroma-collection-duplicate-name", run_script,
+	  "CREATE TABLE selftest AS SELECT * FROM collections; INSERT INTO selftest SELECT * FROM selftest "
+	  "LIMIT 1; UPDATE selftest SET id = '5e1f7e57-0000-4000-8000-000000000000' WHERE rowid = (SELECT "
+	  "max(rowid) FROM selftest); DROP TABLE collections; ALTER TABLE selftest RENAME TO collections" },
+	{ "dimension-none", "a dimension that is none", "chroma-collection-dimension", run_sql,
+	  "UPDATE collections SET dimension = 0" },
+	{ "parameters", "an index that is to be built otherwise", IX "parameters", other_parameters,
+	  NULL },
+	{ "migration-newer", "a migration that is not known", "chroma-migration-newer", run_sql,
+	  "INSERT INTO migrations VALUES ('sysdb', 999, 'selftest', 'selftest', '00')" },
 	{ NULL, NULL, NULL, NULL, NULL },
 };

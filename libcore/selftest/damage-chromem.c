@@ -1,188 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* What happens to chromem stores: files lost, cut, emptied, overwritten, renamed, copied, and values
- * that should not be. */
+/* What happens to chromem stores: files lost, cut, emptied, overwritten, renamed, copied, replaced by
+ * what is no file, and directories that do not belong there. */
 
 #include "file/file.h"
 #include "selftest/selftest-private.h"
 
-#include <math.h>
-
-/* ---- a document written again ---- */
-
-struct changed_doc {
-	struct chromem_doc doc;
-	float *values; /* owned; one more than doc.dimension */
-	struct buf content;
-	struct buf id;
-};
-
-static void changed_doc_fini(struct changed_doc *c)
-{
-	free(c->values);
-	buf_fini(&c->content);
-	buf_fini(&c->id);
-}
-
-static int load(struct damaged *d, struct changed_doc *c, struct vs_err *err)
-{
-	struct chromem_fault fault = { 0 };
-	int r = chromem_reader_doc(d->reader, d->fd, d->victim->document, &c->doc, &fault, err);
-
-	if (r > 0)
-		return vs_fail(err, VS_EFORMAT, "%s: %s", d->victim->document, fault.detail);
-	if (r < 0)
-		return r;
-	c->values = vs_alloc_array(c->doc.dimension + 1, sizeof(*c->values));
-	if (c->doc.dimension > 0)
-		memcpy(c->values, c->doc.embedding, c->doc.dimension * sizeof(*c->values));
-	c->doc.embedding = c->values;
-	buf_append(&c->content, c->doc.content.ptr, c->doc.content.len);
-	buf_append(&c->id, c->doc.id.ptr, c->doc.id.len);
-	return 0;
-}
-
-static int save_as(struct damaged *d, const struct changed_doc *c, const char *name,
-		   struct vs_err *err)
-{
-	cleanup_(buf_fini) struct buf gob = { 0 };
-	cleanup_(buf_fini) struct buf bytes = { 0 };
-	int r;
-
-	chromem_encode_doc(&gob, &c->doc);
-	r = chromem_pack(d->victim->form, buf_slice(&gob), &bytes, err);
-	return r < 0 ? r : damage_write(d->fd, name, buf_slice(&bytes), err);
-}
-
-static int save(struct damaged *d, const struct changed_doc *c, struct vs_err *err)
-{
-	return save_as(d, c, d->victim->document, err);
-}
-
-static int set_value(struct damaged *d, float value, struct vs_err *err)
-{
-	cleanup_(changed_doc_fini) struct changed_doc c = { 0 };
-	int r = load(d, &c, err);
-
-	if (r == 0)
-		c.values[1] = value;
-	return r < 0 ? r : save(d, &c, err);
-}
-
-static int vector_nan(struct damaged *d, struct vs_err *err)
-{
-	return set_value(d, NAN, err);
-}
-
-static int vector_infinite(struct damaged *d, struct vs_err *err)
-{
-	return set_value(d, INFINITY, err);
-}
-
-static int scale_vector(struct damaged *d, float scale, struct vs_err *err)
-{
-	cleanup_(changed_doc_fini) struct changed_doc c = { 0 };
-	int r = load(d, &c, err);
-
-	for (size_t i = 0; r == 0 && i < c.doc.dimension; i++)
-		c.values[i] *= scale;
-	return r < 0 ? r : save(d, &c, err);
-}
-
-static int vector_zero(struct damaged *d, struct vs_err *err)
-{
-	return scale_vector(d, 0, err);
-}
-
-static int vector_long(struct damaged *d, struct vs_err *err)
-{
-	return scale_vector(d, 3, err);
-}
-
-static int set_dimension(struct damaged *d, bool is_none, struct vs_err *err)
-{
-	cleanup_(changed_doc_fini) struct changed_doc c = { 0 };
-	int r = load(d, &c, err);
-
-	if (r == 0)
-		c.doc.dimension = is_none ? 0 : c.doc.dimension + 1;
-	return r < 0 ? r : save(d, &c, err);
-}
-
-static int vector_dimension(struct damaged *d, struct vs_err *err)
-{
-	return set_dimension(d, false, err);
-}
-
-static int vector_lost(struct damaged *d, struct vs_err *err)
-{
-	return set_dimension(d, true, err);
-}
-
-static int id_empty(struct damaged *d, struct vs_err *err)
-{
-	cleanup_(changed_doc_fini) struct changed_doc c = { 0 };
-	int r = load(d, &c, err);
-
-	c.doc.id = slice_str("");
-	return r < 0 ? r : save(d, &c, err);
-}
-
-static int id_bit(struct damaged *d, struct vs_err *err)
-{
-	cleanup_(changed_doc_fini) struct changed_doc c = { 0 };
-	int r = load(d, &c, err);
-
-	if (r < 0)
-		return r;
-	c.id.ptr[c.id.len - 1] ^= 16;
-	c.doc.id = buf_slice(&c.id);
-	return save(d, &c, err);
-}
-
-static int text_invalid(struct damaged *d, struct vs_err *err)
-{
-	cleanup_(changed_doc_fini) struct changed_doc c = { 0 };
-	int r = load(d, &c, err);
-
-	if (r < 0)
-		return r;
-	if (c.content.len == 0)
-		return cannot(d, "the document has no text");
-	c.content.ptr[c.content.len / 2] = 0xff;
-	c.doc.content = buf_slice(&c.content);
-	return save(d, &c, err);
-}
-
-static int text_zeros(struct damaged *d, struct vs_err *err)
-{
-	cleanup_(changed_doc_fini) struct changed_doc c = { 0 };
-	int r = load(d, &c, err);
-
-	if (r < 0)
-		return r;
-	if (c.content.len < 32)
-		return cannot(d, "the text of the document is shorter than 32 bytes");
-	memset(c.content.ptr + c.content.len - 16, 0, 16);
-	c.doc.content = buf_slice(&c.content);
-	return save(d, &c, err);
-}
+#include <unistd.h>
 
 /* The name of a document file that there is not. */
 static void free_name(const struct damaged *d, char out[64])
 {
 	snprintf(out, 64, "fffffff1%s", chromem_extension(d->victim->form));
-}
-
-static int same_id_other_text(struct damaged *d, struct vs_err *err)
-{
-	cleanup_(changed_doc_fini) struct changed_doc c = { 0 };
-	char name[64];
-	int r = load(d, &c, err);
-
-	free_name(d, name);
-	c.doc.content = slice_str("another text under the same id");
-	return r < 0 ? r : save_as(d, &c, name, err);
 }
 
 /* ---- document files ---- */
@@ -255,33 +84,6 @@ static int document_other_form(struct damaged *d, struct vs_err *err)
 	return file_rename_at(d->fd, d->victim->document, d->fd, name, false, err);
 }
 
-static int change_end(struct damaged *d, size_t cut, struct vs_err *err)
-{
-	cleanup_(buf_fini) struct buf bytes = { 0 };
-	int r;
-
-	if (d->victim->form != CHROMEM_GZIP)
-		return cannot(d, "the store is not compressed");
-	r = damage_read(d->fd, d->victim->document, &bytes, err);
-	if (r < 0 || bytes.len < 32)
-		return r;
-	/* One bit only would be a trailer that was hit, and data that are right. */
-	bytes.ptr[bytes.len - 8] ^= 0xff;
-	bytes.ptr[bytes.len - 6] ^= 0xff;
-	bytes.len -= cut;
-	return damage_write(d->fd, d->victim->document, buf_slice(&bytes), err);
-}
-
-static int gzip_checksum(struct damaged *d, struct vs_err *err)
-{
-	return change_end(d, 0, err);
-}
-
-static int gzip_trailer(struct damaged *d, struct vs_err *err)
-{
-	return change_end(d, 8, err);
-}
-
 static int temporary(struct damaged *d, struct vs_err *err)
 {
 	cleanup_(buf_fini) struct buf bytes = { 0 };
@@ -348,6 +150,205 @@ static int metadata_other_name(struct damaged *d, struct vs_err *err)
 	return write_name(d, "selftest of another collection", err);
 }
 
+/* ---- what is no file, and what cannot be read ---- */
+
+static int put_link(struct damaged *d, const char *target, const char *name, struct vs_err *err)
+{
+	int r = file_unlink_at(d->fd, name, err);
+
+	return r < 0 ? r : file_symlink_at(d->fd, target, name, err);
+}
+
+static int put_pipe(struct damaged *d, const char *name, struct vs_err *err)
+{
+	int r = file_unlink_at(d->fd, name, err);
+
+	return r < 0 ? r : file_mkfifo_at(d->fd, name, 0600, err);
+}
+
+static int document_pipe(struct damaged *d, struct vs_err *err)
+{
+	return put_pipe(d, d->victim->document, err);
+}
+
+static int document_dangling(struct damaged *d, struct vs_err *err)
+{
+	return put_link(d, "gone", d->victim->document, err);
+}
+
+static int document_link(struct damaged *d, struct vs_err *err)
+{
+	int r = file_rename_at(d->fd, d->victim->document, d->fd, "moved.txt", false, err);
+
+	return r < 0 ? r : file_symlink_at(d->fd, "moved.txt", d->victim->document, err);
+}
+
+static int metadata_pipe(struct damaged *d, struct vs_err *err)
+{
+	return put_pipe(d, d->victim->metadata, err);
+}
+
+static int metadata_dangling(struct damaged *d, struct vs_err *err)
+{
+	return put_link(d, "gone", d->victim->metadata, err);
+}
+
+static int grow(struct damaged *d, const char *name, struct vs_err *err)
+{
+	cleanup_(file_closep) int fd = -1;
+	int r = file_append_at(d->fd, name, 0600, &fd, err);
+
+	return r < 0 ? r : file_truncate(fd, CHROMEM_FILE_MAX + 1, err);
+}
+
+static int document_large(struct damaged *d, struct vs_err *err)
+{
+	return grow(d, d->victim->document, err);
+}
+
+static int metadata_large(struct damaged *d, struct vs_err *err)
+{
+	return grow(d, d->victim->metadata, err);
+}
+
+static int lock_away(struct damaged *d, int dirfd, const char *name, struct vs_err *err)
+{
+	if (geteuid() == 0)
+		return cannot(d, "no mode stops the superuser");
+	return file_chmod_at(dirfd, name, 0, err);
+}
+
+static int document_unreadable(struct damaged *d, struct vs_err *err)
+{
+	return lock_away(d, d->fd, d->victim->document, err);
+}
+
+static int metadata_unreadable(struct damaged *d, struct vs_err *err)
+{
+	return lock_away(d, d->fd, d->victim->metadata, err);
+}
+
+static int collection_unreadable(struct damaged *d, struct vs_err *err)
+{
+	return lock_away(d, d->dirfd, d->victim->dir, err);
+}
+
+static int read_only(struct damaged *d, struct vs_err *err)
+{
+	return file_chmod_at(d->fd, d->victim->document, 0400, err);
+}
+
+static int document_metadata(struct damaged *d, struct vs_err *err)
+{
+	char name[64];
+
+	free_name(d, name);
+	return damage_copy(d->fd, d->victim->metadata, name, err);
+}
+
+/* ---- the bytes of metadata ---- */
+
+/* The metadata of the collection as they are to be, with a pair or without, and changed where
+ * @wanted is. */
+static int write_gob(struct damaged *d, bool has_pair, const char *wanted,
+		     void (*change)(struct buf *gob, size_t at), struct vs_err *err)
+{
+	const struct chromem_pair pair = { slice_str("owner"), slice_str("the harbour office") };
+	cleanup_(buf_fini) struct buf gob = { 0 };
+	cleanup_(buf_fini) struct buf bytes = { 0 };
+	struct chromem_fault fault = { 0 };
+	struct chromem_meta meta;
+	const unsigned char *found;
+	int r = chromem_reader_meta(d->reader, d->fd, d->victim->metadata, &meta, &fault, err);
+
+	if (r != 0)
+		return r < 0 ? r : cannot(d, fault.detail);
+	chromem_encode_meta(&gob, meta.name, &pair, has_pair ? 1 : 0);
+	found = memmem(gob.ptr, gob.len, wanted, strlen(wanted));
+	if (!found)
+		return cannot(d, "the metadata have nothing of the kind");
+	change(&gob, (size_t)(found - gob.ptr));
+	r = chromem_pack(d->victim->form, buf_slice(&gob), &bytes, err);
+	return r < 0 ? r : damage_write(d->fd, d->victim->metadata, buf_slice(&bytes), err);
+}
+
+static void flip_third(struct buf *gob, size_t at)
+{
+	gob->ptr[at + 3] ^= 1;
+}
+
+static void add_bytes(struct buf *gob, size_t at)
+{
+	(void)at;
+	buf_append_str(gob, "xyz");
+}
+
+static void zero_from(struct buf *gob, size_t at)
+{
+	memset(gob->ptr + at - 2, 0, gob->len - at + 2);
+}
+
+static int metadata_field(struct damaged *d, struct vs_err *err)
+{
+	return write_gob(d, true, "\bMetadata", flip_third, err);
+}
+
+static int metadata_type_renamed(struct damaged *d, struct vs_err *err)
+{
+	return write_gob(d, true, "map[string]string", flip_third, err);
+}
+
+static int metadata_appended(struct damaged *d, struct vs_err *err)
+{
+	return write_gob(d, false, "", add_bytes, err);
+}
+
+static int metadata_zero_tail(struct damaged *d, struct vs_err *err)
+{
+	return write_gob(d, true, "owner", zero_from, err);
+}
+
+static int metadata_length(struct damaged *d, struct vs_err *err)
+{
+	cleanup_(buf_fini) struct buf bytes = { 0 };
+	int r = chromem_pack(d->victim->form, slice_str("\xf0 is not the length of anything"),
+			     &bytes, err);
+
+	return r < 0 ? r : damage_write(d->fd, d->victim->metadata, buf_slice(&bytes), err);
+}
+
+static int metadata_name_bit(struct damaged *d, struct vs_err *err)
+{
+	struct chromem_fault fault = { 0 };
+	struct chromem_meta meta;
+	cleanup_(vs_freep) char *name = NULL;
+	int r = chromem_reader_meta(d->reader, d->fd, d->victim->metadata, &meta, &fault, err);
+
+	if (r != 0)
+		return r < 0 ? r : cannot(d, fault.detail);
+	if (meta.name.len > CHROMEM_ORIGINAL_MAX)
+		return cannot(d, "the name of the collection is too long");
+	name = vs_strndup(meta.name);
+	name[meta.name.len - 1] ^= 1;
+	return write_name(d, name, err);
+}
+
+static int metadata_other_form(struct damaged *d, struct vs_err *err)
+{
+	cleanup_(buf_fini) struct buf gob = { 0 };
+	cleanup_(buf_fini) struct buf bytes = { 0 };
+	struct chromem_fault fault = { 0 };
+	struct chromem_meta meta;
+	int r = chromem_reader_meta(d->reader, d->fd, d->victim->metadata, &meta, &fault, err);
+
+	if (r != 0)
+		return r < 0 ? r : cannot(d, fault.detail);
+	chromem_encode_meta(&gob, meta.name, meta.metadata, meta.metadata_count);
+	r = chromem_pack(d->victim->form == CHROMEM_PLAIN ? CHROMEM_GZIP : CHROMEM_PLAIN,
+			 buf_slice(&gob), &bytes, err);
+	return r < 0 ? r : damage_write(d->fd, d->victim->metadata, buf_slice(&bytes), err);
+}
+
 /* ---- directories ---- */
 
 static int collection_renamed(struct damaged *d, struct vs_err *err)
@@ -378,10 +379,157 @@ static int world_writable(struct damaged *d, struct vs_err *err)
 	return file_chmod_at(d->fd, d->victim->document, 0666, err);
 }
 
+/* A directory beside the collections. */
+static int make_dir(struct damaged *d, const char *name, int *fd, struct vs_err *err)
+{
+	int r = file_mkdir_at(d->dirfd, name, 0700, err);
+
+	return r < 0 ? r : file_open_dir(d->dirfd, name, FILE_NO_FOLLOW, fd, err);
+}
+
+/* A copy that has lost a document: no copy any more, but another collection of that name. */
+static int collection_twice(struct damaged *d, struct vs_err *err)
+{
+	cleanup_(file_closep) int fd = -1;
+	char name[300];
+	int r = collection_copied(d, err);
+
+	snprintf(name, sizeof(name), "%s.bak", d->victim->dir);
+	if (r == 0)
+		r = file_open_dir(d->dirfd, name, FILE_NO_FOLLOW, &fd, err);
+	return r < 0 ? r : file_unlink_at(fd, d->victim->document, err);
+}
+
+/* Metadata alone, in the directory that belongs to the name or to none. */
+static int put_metadata(struct damaged *d, const char *dir, const char *name, struct vs_err *err)
+{
+	cleanup_(file_closep) int fd = -1;
+	cleanup_(buf_fini) struct buf gob = { 0 };
+	cleanup_(buf_fini) struct buf bytes = { 0 };
+	int r = make_dir(d, dir, &fd, err);
+
+	chromem_encode_meta(&gob, slice_str(name), NULL, 0);
+	if (r == 0)
+		r = chromem_pack(d->victim->form, buf_slice(&gob), &bytes, err);
+	return r < 0 ? r : damage_write(fd, d->victim->metadata, buf_slice(&bytes), err);
+}
+
+static int collection_no_documents(struct damaged *d, struct vs_err *err)
+{
+	static const char name[] = "selftest without a document";
+	char dir[CHROMEM_ID_LEN + 1];
+
+	chromem_hash_format(chromem_hash(slice_str(name)), dir);
+	return put_metadata(d, dir, name, err);
+}
+
+static int metadata_unused(struct damaged *d, struct vs_err *err)
+{
+	return put_metadata(d, "fffffff4", "", err);
+}
+
+static int put_owned(struct damaged *d, int fd, const char *id, const char *tenant,
+		     const char *project, struct vs_err *err)
+{
+	const struct chromem_pair pairs[] = { { slice_str("tenant_id"), slice_str(tenant) },
+					      { slice_str("project_id"), slice_str(project) } };
+	static const float vector[] = { 0.6f, 0.8f };
+	const struct chromem_doc doc = { .id = slice_str(id),
+					 .content = slice_str("a note"),
+					 .metadata = pairs,
+					 .metadata_count = VS_COUNT(pairs),
+					 .has_metadata = true,
+					 .embedding = vector,
+					 .dimension = VS_COUNT(vector) };
+	cleanup_(buf_fini) struct buf gob = { 0 };
+	cleanup_(buf_fini) struct buf bytes = { 0 };
+	char name[64], hash[CHROMEM_ID_LEN + 1];
+	int r;
+
+	chromem_hash_format(chromem_hash(doc.id), hash);
+	snprintf(name, sizeof(name), "%s%s", hash, chromem_extension(d->victim->form));
+	chromem_encode_doc(&gob, &doc);
+	r = chromem_pack(d->victim->form, buf_slice(&gob), &bytes, err);
+	return r < 0 ? r : damage_write(fd, name, buf_slice(&bytes), err);
+}
+
+/* "umbrella_report_messages"-like names and this one have one hash, so documents of both are in one
+ * directory. */
+static int collection_shared(struct damaged *d, struct vs_err *err)
+{
+	static const char name[] = "wonka_portal_queue_conversations";
+	static const char *const ids[] = { "one", "two", "three", "four" };
+	cleanup_(file_closep) int fd = -1;
+	char dir[CHROMEM_ID_LEN + 1];
+	int r;
+
+	chromem_hash_format(chromem_hash(slice_str(name)), dir);
+	r = put_metadata(d, dir, name, err);
+	if (r == 0)
+		r = file_open_dir(d->dirfd, dir, FILE_NO_FOLLOW, &fd, err);
+	for (size_t i = 0; r == 0 && i < VS_COUNT(ids); i++)
+		r = put_owned(d, fd, ids[i], i < 2 ? "wonka" : "umbrella",
+			      i < 2 ? "portal" : "report", err);
+	return r;
+}
+
+static int collection_link(struct damaged *d, struct vs_err *err)
+{
+	return file_symlink_at(d->dirfd, d->victim->dir, "fffffff5", err);
+}
+
+static int stray_collection(struct damaged *d, struct vs_err *err)
+{
+	cleanup_(buf_fini) struct buf bytes = { 0 };
+	cleanup_(file_closep) int fd = -1;
+	int r = make_dir(d, "exports", &fd, err);
+
+	if (r == 0)
+		r = damage_read(d->fd, d->victim->document, &bytes, err);
+	return r < 0 ? r : damage_write(fd, d->victim->document, buf_slice(&bytes), err);
+}
+
+static int stray_directory(struct damaged *d, struct vs_err *err)
+{
+	cleanup_(file_closep) int fd = -1;
+	int r = make_dir(d, "exports", &fd, err);
+
+	return r < 0 ? r : damage_write(fd, "notes.txt", slice_str("left here by hand\n"), err);
+}
+
+static int store_nested(struct damaged *d, struct vs_err *err)
+{
+	cleanup_(file_closep) int fd = -1;
+	char name[300];
+	int r = make_dir(d, "acme", &fd, err);
+
+	if (r == 0)
+		r = file_mkdir_at(fd, "ledger", 0700, err);
+	snprintf(name, sizeof(name), "acme/ledger/%s", d->victim->dir);
+	return r < 0 ? r : sample_copy(d->dirfd, d->victim->dir, name, err);
+}
+
+static int store_quarantine(struct damaged *d, struct vs_err *err)
+{
+	cleanup_(file_closep) int fd = -1;
+	int r = make_dir(d, ".quarantine", &fd, err);
+
+	if (r == 0)
+		r = damage_write(fd, "one.json", slice_str("{}"), err);
+	return r < 0 ? r : sample_copy(d->dirfd, d->victim->dir, ".quarantine/one", err);
+}
+
+/* Not the store is changed, but what the application is said to open it as. */
+static int other_setting(struct damaged *d, struct vs_err *err)
+{
+	(void)err;
+	d->is_other_setting = true;
+	return 0;
+}
+
 #define DOC "chromem-document-"
 #define META "chromem-metadata-"
 #define COLL "chromem-collection-"
-#define EMB "chromem-embedding-"
 
 const struct damage_class selftest_chromem_classes[] = {
 	{ "metadata-lost", "the metadata file of a collection removed", META "missing",
@@ -398,6 +546,30 @@ const struct damage_class selftest_chromem_classes[] = {
 	{ "metadata-no-name", "metadata without a name", META "no-name", metadata_no_name, NULL },
 	{ "metadata-other-name", "metadata with the name of another collection",
 	  COLL "other-name " COLL "misnamed " COLL "name-damaged", metadata_other_name, NULL },
+	{ "metadata-length", "an impossible length in the metadata", META "undecodable",
+	  metadata_length, NULL },
+	{ "metadata-name-bit", "one bit of the name of a collection", COLL "name-damaged",
+	  metadata_name_bit, NULL },
+	{ "metadata-field", "one bit of a field's name in the metadata", META "field-damaged",
+	  metadata_field, NULL },
+	{ "metadata-foreign", "a type named as another program does", META "foreign-encoding",
+	  metadata_type_renamed, NULL },
+	{ "metadata-leftover", "bytes behind the end of the metadata", META "leftover-bytes",
+	  metadata_appended, NULL },
+	{ "metadata-zero-tail", "zeros at the end of the metadata", META "zero-tail",
+	  metadata_zero_tail, NULL },
+	{ "metadata-form-inside", "metadata of the other compression setting", META "form-mismatch",
+	  metadata_other_form, NULL },
+	{ "metadata-pipe", "a pipe in place of the metadata", META "not-a-file", metadata_pipe,
+	  NULL },
+	{ "metadata-dangling", "a link to nothing in place of the metadata",
+	  META "symlink-dangling", metadata_dangling, NULL },
+	{ "metadata-large", "a metadata file larger than is read", META "too-large", metadata_large,
+	  NULL },
+	{ "metadata-unreadable", "metadata that may not be read", META "unreadable",
+	  metadata_unreadable, NULL },
+	{ "metadata-unused", "metadata without a name, alone in a directory", META "unused",
+	  metadata_unused, NULL },
 	{ "document-empty", "a document emptied", DOC "empty", document_lost_content, NULL },
 	{ "document-zeros", "a document filled with zeros", DOC "zero-filled", document_zeros,
 	  NULL },
@@ -409,31 +581,22 @@ const struct damage_class selftest_chromem_classes[] = {
 	  document_renamed, NULL },
 	{ "document-copied", "a copy of a document beside it",
 	  DOC "duplicate-copy " DOC "duplicate-id", document_copied, NULL },
-	{ "document-twice", "two documents with one id", DOC "duplicate-id " DOC "duplicate-copy",
-	  same_id_other_text, NULL },
-	{ "document-no-id", "a document without an id", DOC "no-id", id_empty, NULL },
-	{ "document-id-bit", "one bit of an id",
-	  DOC "id-damaged " DOC "misnamed " DOC "duplicate-id", id_bit, NULL },
 	{ "document-directory", "a directory named like a document", DOC "is-directory",
 	  document_directory, NULL },
 	{ "document-other-form", "a document named as under the other compression setting",
 	  DOC "form-mismatch " COLL "mixed-forms", document_other_form, NULL },
-	{ "document-checksum", "a gzip checksum that does not fit", DOC "checksum", gzip_checksum,
+	{ "document-metadata", "a copy of the metadata under the name of a document",
+	  DOC "is-metadata", document_metadata, NULL },
+	{ "document-pipe", "a pipe in place of a document", DOC "not-a-file", document_pipe, NULL },
+	{ "document-link", "a link in place of a document", DOC "symlink", document_link, NULL },
+	{ "document-dangling", "a link to nothing in place of a document", DOC "symlink-dangling",
+	  document_dangling, NULL },
+	{ "document-large", "a document larger than is read", DOC "too-large", document_large,
 	  NULL },
-	{ "document-trailer", "a gzip trailer cut off", DOC "gzip-trailer", gzip_trailer, NULL },
-	{ "text-invalid", "a byte in a text that no text has",
-	  DOC "text-invalid " DOC "text-damaged", text_invalid, NULL },
-	{ "text-zeros", "zeros at the end of a text", DOC "zero-tail " DOC "text-damaged",
-	  text_zeros, NULL },
-	{ "vector-nan", "a value that is not a number", EMB "nan", vector_nan, NULL },
-	{ "vector-infinite", "an infinite value", EMB "infinite", vector_infinite, NULL },
-	{ "vector-zero", "a vector of zeros", EMB "zero", vector_zero, NULL },
-	{ "vector-length", "a vector three times as long", EMB "unnormalised " EMB "norm",
-	  vector_long, NULL },
-	{ "vector-dimension", "a vector with one value more", EMB "dimension", vector_dimension,
-	  NULL },
-	{ "vector-lost", "a document without its vector", EMB "missing " EMB "none", vector_lost,
-	  NULL },
+	{ "document-unreadable", "a document that may not be read", DOC "unreadable",
+	  document_unreadable, NULL },
+	{ "read-only", "a document that its owner may not change", "chromem-mode-read-only",
+	  read_only, NULL },
 	{ "temporary", "a half written temporary file", "chromem-leftover-temporary", temporary,
 	  NULL },
 	{ "stray-file", "a file of somebody else's", "chromem-stray-file", stray_file, NULL },
@@ -444,5 +607,24 @@ const struct damage_class selftest_chromem_classes[] = {
 	{ "collection-copied", "a copy of a collection beside it",
 	  COLL "duplicate-copy " COLL "duplicate-name", collection_copied, NULL },
 	{ "collection-empty", "an empty directory", COLL "empty", collection_empty, NULL },
+	{ "collection-twice", "two collections of one name", COLL "duplicate-name",
+	  collection_twice, NULL },
+	{ "collection-no-documents", "a collection without a document", COLL "no-documents",
+	  collection_no_documents, NULL },
+	{ "collection-shared", "documents of two names that have one hash", COLL "shared",
+	  collection_shared, NULL },
+	{ "collection-link", "a link to a collection", COLL "symlink", collection_link, NULL },
+	{ "collection-unreadable", "a collection that may not be listed", COLL "unreadable",
+	  collection_unreadable, NULL },
+	{ "stray-collection", "documents in a directory that is no collection",
+	  "chromem-stray-collection", stray_collection, NULL },
+	{ "stray-directory", "a directory of somebody else's", "chromem-stray-directory",
+	  stray_directory, NULL },
+	{ "store-nested", "a store inside of the store", "chromem-store-nested", store_nested,
+	  NULL },
+	{ "store-quarantine", "a collection in quarantine", "chromem-store-quarantine",
+	  store_quarantine, NULL },
+	{ "store-setting", "an application of the other compression setting",
+	  "chromem-store-wrong-form", other_setting, NULL },
 	{ NULL, NULL, NULL, NULL, NULL },
 };

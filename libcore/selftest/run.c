@@ -22,7 +22,8 @@ struct running {
 	struct victim victim;
 	enum store_kind kind;
 	struct tally before;
-	char path[4096]; /* of the damaged copy */
+	bool is_other_setting; /* the application's, of the class that runs */
+	char path[4096];       /* of the damaged copy */
 	char state[4096];
 	struct chromem_reader *reader;
 };
@@ -84,6 +85,8 @@ static int check(struct running *run, const char *path, struct tally *out, struc
 	cleanup_(store_closep) struct store *store = NULL;
 	const struct check_request req = { .level = CHECK_FULL,
 					   .jobs = run->req->jobs,
+					   .has_compression = run->is_other_setting,
+					   .gzip = run->victim.form == CHROMEM_PLAIN,
 					   .scratch = run->req->scratch };
 	const struct check_sink sink = { .ctx = out, .finding = on_finding };
 	struct check_summary sum = { 0 };
@@ -124,6 +127,7 @@ static int damage(struct running *run, const struct damage_class *class, struct 
 	d.dirfd = dirfd;
 	d.fd = fd;
 	r = class->fn(&d, err);
+	run->is_other_setting = d.is_other_setting;
 	if (r > 0) {
 		row->outcome = SELFTEST_SKIPPED;
 		snprintf(why, 256, "%s", d.why);
@@ -152,8 +156,12 @@ static const struct problem_row *more_of(const struct running *run, const struct
 	return NULL;
 }
 
-static bool is_repairable(const struct problem_row *row)
+static bool is_repairable(const struct damage_class *class, const struct problem_row *row)
 {
+	/* Nothing in the copy tells what stood there. */
+	if (strcmp(class->name, "collection-database") == 0 ||
+	    strcmp(class->name, "index-vector-length") == 0)
+		return false;
 	/* What is only worth knowing is left alone. */
 	return row->severity > SEV_INFO &&
 	       (remedy_row(row->remedy)->is_automatic || row->remedy == REMEDY_REBUILD_INDEX);
@@ -190,7 +198,11 @@ static int run_class(struct running *run, const struct damage_class *class, stru
 {
 	char why[256] = "";
 	struct selftest_row row = {
-		.name = class->name, .what = class->what, .expected = class->expected, .why = why
+		.name = class->name,
+		.kind = run->kind,
+		.what = class->what,
+		.expected = class->expected,
+		.why = why,
 	};
 	const struct problem_row *found;
 	struct tally now;
@@ -203,7 +215,7 @@ static int run_class(struct running *run, const struct damage_class *class, stru
 		found = more_of(run, &now, class->expected);
 		row.outcome = found ? SELFTEST_DETECTED : SELFTEST_MISSED;
 		row.code = found ? found->code : NULL;
-		if (found && is_repairable(found))
+		if (found && is_repairable(class, found))
 			r = repair(run, class, &row, err);
 	}
 	if (r < 0)
@@ -213,18 +225,71 @@ static int run_class(struct running *run, const struct damage_class *class, stru
 	return 0;
 }
 
+/* ---- all of them ---- */
+
+static int run_classes(struct running *run, const struct damage_class *const *lists,
+		       struct vs_err *err)
+{
+	char sample[4096];
+	int r;
+
+	snprintf(sample, sizeof(sample), "%s/" SAMPLE, run->req->scratch);
+	run->is_other_setting = false;
+	r = check(run, sample, &run->before, err);
+	run->out->errors += run->before.errors;
+	for (; r == 0 && *lists; lists++)
+		for (const struct damage_class *c = *lists; r == 0 && c->name; c++) {
+			r = run_class(run, c, err);
+			if (run->req->progress)
+				atomic_fetch_add(&run->req->progress->items, 1);
+		}
+	return r < 0 ? r : clear(run, err);
+}
+
+static const struct damage_class *const chromem_lists[] = { selftest_chromem_classes,
+							    selftest_document_classes, NULL };
+static const struct damage_class *const all_lists[] = { selftest_chromem_classes,
+							selftest_document_classes,
+							selftest_packed_classes, NULL };
+static const struct damage_class *const packed_lists[] = { selftest_packed_classes, NULL };
+static const struct damage_class *const chroma_lists[] = { selftest_index_classes,
+							   selftest_chroma_classes, NULL };
+
+/* Of a store as it is now, in place of the one before. */
+static int run_made(struct running *run, enum store_kind kind, enum chromem_compression form,
+		    const struct damage_class *const *lists, struct vs_err *err)
+{
+	int r = snap_remove_tree(run->req->scratch_dirfd, SAMPLE, err);
+
+	run->kind = kind;
+	run->victim = (struct victim){ .form = form };
+	if (r == 0)
+		r = kind == STORE_CHROMA
+			    ? made_chroma(run->req, &run->victim, run->out, err)
+			    : made_chromem(run->req, form, &run->victim, run->out, err);
+	return r < 0 ? r : run_classes(run, lists, err);
+}
+
+static int run_both(struct running *run, struct vs_err *err)
+{
+	int r = run_made(run, STORE_CHROMEM, CHROMEM_PLAIN, chromem_lists, err);
+
+	if (r == 0)
+		r = run_made(run, STORE_CHROMEM, CHROMEM_GZIP, packed_lists, err);
+	return r < 0 ? r : run_made(run, STORE_CHROMA, CHROMEM_PLAIN, chroma_lists, err);
+}
+
 int selftest_run(const struct store *store, const struct selftest_request *req,
 		 struct selftest_summary *out, struct vs_err *err)
 {
 	cleanup_(running_fini) struct running run = { .req = req, .out = out };
-	const struct damage_class *classes;
-	char sample[4096];
 	int r;
 
 	*out = (struct selftest_summary){ 0 };
 	run.reader = chromem_reader_new();
 	snprintf(run.path, sizeof(run.path), "%s/" CASE, req->scratch);
 	snprintf(run.state, sizeof(run.state), "%s/" STATE, req->scratch);
+<<<<<<< HEAD
 	snprintf(sample, sizeof(sample), "%s/" SAMPLE, req->scratch);
 	r = sample_make(store, req, &run.victim, &run.kind, out, err);
 	if (r == 0)
@@ -239,4 +304,15 @@ int selftest_run(const struct store *store, const struct selftest_request *req,
 			atomic_fetch_add(&req->progress->items, 1);
 	}
 	return r;
+=======
+	if (!store)
+		return run_both(&run, err);
+	run.kind = store->kind;
+	r = sample_make(store, req, &run.victim, out, err);
+	if (r < 0)
+		return r;
+	if (run.kind == STORE_CHROMA)
+		return run_classes(&run, chroma_lists, err);
+	return run_classes(&run, run.victim.form == CHROMEM_GZIP ? all_lists : chromem_lists, err);
+>>>>>>> fe885c7 (selftest: both kinds of store, every problem; an index whose lists are gone is linked anew)
 }

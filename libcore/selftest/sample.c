@@ -235,66 +235,6 @@ static int sample_chromem(const struct store *store, const struct selftest_reque
 	return r;
 }
 
-/* ---- a store made for the test ---- */
-
-#define MADE_DOCUMENTS 8
-#define MADE_DIMENSION 16
-
-static int make_document(int fd, const char *collection, unsigned number, char name[64],
-			 struct vs_err *err)
-{
-	cleanup_(buf_fini) struct buf bytes = { 0 };
-	float values[MADE_DIMENSION];
-	struct chromem_doc doc = { .embedding = values, .dimension = MADE_DIMENSION };
-	char id[64], content[160], hash[CHROMEM_ID_LEN + 1];
-
-	for (unsigned i = 0; i < MADE_DIMENSION; i++)
-		values[i] = i == number % MADE_DIMENSION         ? 0.8f
-			    : i == (number + 3) % MADE_DIMENSION ? 0.6f
-								 : 0.0f;
-	snprintf(id, sizeof(id), "%s-%u", collection, number);
-	snprintf(content, sizeof(content),
-		 "document %u of a collection that was made to be damaged and found out", number);
-	doc.id = slice_str(id);
-	doc.content = slice_str(content);
-	chromem_encode_doc(&bytes, &doc);
-	chromem_hash_format(chromem_hash(doc.id), hash);
-	snprintf(name, 64, "%s%s", hash, chromem_extension(CHROMEM_PLAIN));
-	return damage_write(fd, name, buf_slice(&bytes), err);
-}
-
-static int make_collection(int to, const char *collection, struct victim *victim,
-			   struct selftest_summary *out, struct vs_err *err)
-{
-	cleanup_(buf_fini) struct buf meta = { 0 };
-	cleanup_(file_closep) int fd = -1;
-	int r;
-
-	chromem_hash_format(chromem_hash(slice_str(collection)), victim->dir);
-	snprintf(victim->metadata, sizeof(victim->metadata), "00000000%s",
-		 chromem_extension(CHROMEM_PLAIN));
-	chromem_encode_meta(&meta, slice_str(collection), NULL, 0);
-	r = file_mkdir_at(to, victim->dir, 0700, err);
-	if (r == 0)
-		r = file_open_dir(to, victim->dir, FILE_NO_FOLLOW, &fd, err);
-	if (r == 0)
-		r = damage_write(fd, victim->metadata, buf_slice(&meta), err);
-	for (unsigned i = 0; r == 0 && i < MADE_DOCUMENTS; i++, out->documents++)
-		r = make_document(fd, collection, i, i % 2 ? victim->other : victim->document, err);
-	return r;
-}
-
-static int sample_made(const struct selftest_request *req, struct victim *victim,
-		       struct selftest_summary *out, struct vs_err *err)
-{
-	cleanup_(file_closep) int to = -1;
-	int r = file_open_dir(req->scratch_dirfd, SAMPLE, FILE_NO_FOLLOW, &to, err);
-
-	if (r == 0)
-		r = make_collection(to, "selftest_notes", victim, out, err);
-	return r < 0 ? r : make_collection(to, "selftest_memories", victim, out, err);
-}
-
 /* ---- Chroma ---- */
 
 /* An index directory that was saved, of a collection with records. */
@@ -325,6 +265,7 @@ static void catalog_fini(struct chroma_catalog *c)
 	chroma_catalog_fini(c);
 }
 
+/* One of cosine space where there is one: more can happen to it. */
 static void choose_segment(const struct store *store, struct chroma_db *db,
 			   const struct chroma_catalog *catalog, struct victim *victim,
 			   struct selftest_summary *out, struct vs_err *err)
@@ -334,12 +275,17 @@ static void choose_segment(const struct store *store, struct chroma_db *db,
 	for (size_t i = 0; i < catalog->collection_count; i++) {
 		const struct chroma_collection *c = &catalog->collections[i];
 
-		if (c->vector == SIZE_MAX || victim->dir[0] != '\0' ||
+		if (c->vector == SIZE_MAX ||
 		    !is_saved(store->dirfd, catalog->segments[c->vector].id))
+			continue;
+		if (c->config.space != HNSW_COSINE)
+			snprintf(victim->unread, sizeof(victim->unread), "%.255s",
+				 catalog->segments[c->vector].id);
+		if (victim->dir[0] != '\0' && (victim->is_cosine || c->config.space != HNSW_COSINE))
 			continue;
 		snprintf(victim->dir, sizeof(victim->dir), "%.255s",
 			 catalog->segments[c->vector].id);
-		snprintf(victim->collection, sizeof(victim->collection), "%.63s", c->id);
+		victim->is_cosine = c->config.space == HNSW_COSINE;
 	}
 	if (chroma_query_int(db, "SELECT count(*) FROM embeddings", NULL, &records, err) == 0)
 		out->documents = (uint64_t)VS_MAX(records, 0);
@@ -393,16 +339,12 @@ static int sample_chroma(const struct store *store, const struct selftest_reques
 }
 
 int sample_make(const struct store *store, const struct selftest_request *req,
-		struct victim *victim, enum store_kind *kind, struct selftest_summary *out,
-		struct vs_err *err)
+		struct victim *victim, struct selftest_summary *out, struct vs_err *err)
 {
 	int r = file_mkdir_at(req->scratch_dirfd, SAMPLE, 0700, err);
 
 	if (r < 0)
 		return r;
-	*kind = store ? store->kind : STORE_CHROMEM;
-	if (!store)
-		return sample_made(req, victim, out, err);
 	if (store->kind == STORE_CHROMA)
 		return sample_chroma(store, req, victim, out, err);
 	if (store->kind == STORE_CHROMEM)

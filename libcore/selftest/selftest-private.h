@@ -17,7 +17,8 @@ struct victim {
 	char document[64]; /* file of a sound document */
 	char other[64];    /* another one */
 	char metadata[64];
-	char collection[64]; /* Chroma: id */
+	bool is_cosine;   /* Chroma: the space of the index */
+	char unread[256]; /* Chroma: an index directory of another space; "" */
 };
 
 struct damaged {
@@ -27,7 +28,8 @@ struct damaged {
 	const char *scratch; /* for private copies of a database */
 	const char *sql;     /* of the class, where it has some */
 	struct chromem_reader *reader;
-	char why[256]; /* filled where 1 is returned */
+	bool is_other_setting; /* set: it is opened with the other compression setting */
+	char why[256];         /* filled where 1 is returned */
 };
 
 /* Do the damage. Returns 0; 1 with @why filled: it cannot be done here; or negative. */
@@ -41,8 +43,12 @@ struct damage_class {
 	const char *sql;
 };
 
-extern const struct damage_class selftest_chromem_classes[]; /* ends with a NULL name */
-extern const struct damage_class selftest_chroma_classes[];
+/* Each ends with a NULL name. */
+extern const struct damage_class selftest_chromem_classes[];  /* files and directories */
+extern const struct damage_class selftest_document_classes[]; /* what is in documents */
+extern const struct damage_class selftest_packed_classes[];   /* compressed stores only */
+extern const struct damage_class selftest_index_classes[];
+extern const struct damage_class selftest_chroma_classes[]; /* the database */
 
 /* Say why it cannot be done; returns 1. */
 int cannot(struct damaged *d, const char *why);
@@ -53,12 +59,26 @@ must_check_ int damage_write(int dirfd, const char *name, struct slice bytes, st
 must_check_ int damage_cut(int dirfd, const char *name, struct vs_err *err); /* in half */
 must_check_ int damage_copy(int dirfd, const char *from, const char *to, struct vs_err *err);
 
+/* One statement on the database of a Chroma store, with @param for its `?`; NULL: it has none.
+ * Returns 1 where it changes no row or cannot be run. (damage-chroma.c) */
+must_check_ int damage_sql(struct damaged *d, const char *sql, const char *param,
+			   struct vs_err *err);
+
+/* ---- made.c, made-chroma.c ---- */
+
+/* Make a small store in the directory SAMPLE, which is not there yet, and choose the victim. */
+must_check_ int made_chromem(const struct selftest_request *req, enum chromem_compression form,
+			     struct victim *victim, struct selftest_summary *out,
+			     struct vs_err *err);
+must_check_ int made_chroma(const struct selftest_request *req, struct victim *victim,
+			    struct selftest_summary *out, struct vs_err *err);
+
 /* ---- sample.c ---- */
 
-/* Make the sample in the directory SAMPLE of the scratch directory, and choose the victim. */
+/* Make the sample in the directory SAMPLE, which is not there yet, and choose the victim. */
 must_check_ int sample_make(const struct store *store, const struct selftest_request *req,
-			    struct victim *victim, enum store_kind *kind,
-			    struct selftest_summary *out, struct vs_err *err);
+			    struct victim *victim, struct selftest_summary *out,
+			    struct vs_err *err);
 
 /* Copy the tree @from to the new directory @to, both below @dirfd. */
 must_check_ int sample_copy(int dirfd, const char *from, const char *to, struct vs_err *err);

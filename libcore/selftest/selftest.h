@@ -31,6 +31,7 @@ enum selftest_repair {
 /* What became of one class; borrowed for the call. */
 struct selftest_row {
 	const char *name; /* "document-cut" */
+	enum store_kind kind;
 	const char *what; /* was done, in a few words */
 	enum selftest_outcome outcome;
 	enum selftest_repair repair;
@@ -53,15 +54,22 @@ struct selftest_request {
 };
 
 struct selftest_summary {
-	uint64_t documents, bytes; /* of the sample */
+	uint64_t documents, bytes; /* of the sample; of all samples */
 	uint64_t detected, missed, skipped, repaired, not_repaired;
 	uint64_t errors; /* that the sample has by itself */
 };
 
+/* A problem that no class makes, and why. */
+struct selftest_omitted {
+	const char *code;
+	const char *why;
+};
+extern const struct selftest_omitted selftest_omitted[]; /* ends with a NULL code */
+
 /*
- * Run all classes for the kind of @store, or, where that is NULL, on a chromem store made for it.
- * VS_ELIMIT: a Chroma store, of which no part can be taken, is larger than max_bytes. VS_EUSAGE:
- * there is nothing in the store to damage.
+ * Run all classes for the kind of @store, or, where that is NULL, on stores made for it: of both
+ * kinds, and of both compression settings. VS_ELIMIT: a Chroma store, of which no part can be taken,
+ * is larger than max_bytes. VS_EUSAGE: there is nothing in the store to damage.
  */
 must_check_ int selftest_run(const struct store *store, const struct selftest_request *req,
 			     struct selftest_summary *out, struct vs_err *err);

@@ -462,6 +462,26 @@ Test(hnsw, repair_links_only_damaged_elements)
 		      summary.trimmed, summary.relinked);
 }
 
+/* Every list of the lowest level, or two of three: what is inserted again must not begin at elements
+ * of the upper levels that are not linked either. */
+Test(hnsw, repair_of_links_that_are_lost)
+{
+	for (uint32_t spared = 0; spared < 4; spared += 3) {
+		cleanup_(broken_fini) struct broken b = { 0 };
+		cleanup_(hnsw_index_fini) struct hnsw_index x = { 0 };
+		struct hnsw_repair summary;
+
+		broken_new(&b);
+		open_broken(&b, &x);
+		for (uint32_t id = 0; id < x.count; id++)
+			if (spared == 0 || id % spared != 0)
+				memset(b.files.file[HNSW_LEVEL0].ptr + hnsw_record_off(&x, id), 0,
+				       2);
+		summary = expect_repaired(&b, &x);
+		cr_assert_geq(summary.relinked, spared == 0 ? 999 : 666);
+	}
+}
+
 Test(hnsw, repair_without_the_upper_levels)
 {
 	cleanup_(broken_fini) struct broken b = { 0 };
