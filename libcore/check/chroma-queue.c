@@ -178,6 +178,17 @@ static const struct chroma_position *position_of(const struct chroma_run *run, s
 		       : chroma_catalog_position(&run->catalog, run->catalog.segments[segment].id);
 }
 
+static int on_highest(void *ctx, const struct chroma_row *row, struct vs_err *err)
+{
+	int64_t *highest = ctx;
+	int64_t seq;
+
+	(void)err;
+	if (chroma_seq(row, 0, &seq))
+		*highest = VS_MAX(*highest, seq);
+	return 0;
+}
+
 /* A collection's two positions against each other and against its records and rows. */
 static int check_pair(struct chroma_run *run, const struct chroma_collection *c, struct vs_err *err)
 {
@@ -203,10 +214,10 @@ static int check_pair(struct chroma_run *run, const struct chroma_collection *c,
 	if (!metadata || run->req->level == CHECK_QUICK)
 		return 0;
 	/* Numbers and the older blobs, which compare as their bytes do. */
-	r = chroma_query_int(run->db,
-			     "SELECT max(CASE WHEN typeof(seq_id) = 'integer' THEN seq_id END) "
-			     "FROM embeddings WHERE segment_id = ?",
-			     run->catalog.segments[c->metadata].id, &highest, err);
+	r = chroma_query(run->db,
+			 "SELECT max(seq_id) FROM embeddings WHERE segment_id = ? "
+			 "GROUP BY typeof(seq_id)",
+			 run->catalog.segments[c->metadata].id, on_highest, &highest, err);
 	if (r == 0 && highest > metadata->seq_id)
 		report_position(run, PROB_CHROMA_POSITION_BEHIND, metadata, highest, c);
 	return r;

@@ -369,12 +369,14 @@ const struct damage_class selftest_chroma_classes[] = {
 	  "INSERT INTO segments (id, type, scope, collection) VALUES ('selftest', "
 	  "'urn:chroma:segment/metadata/sqlite', 'METADATA', 'selftest')" },
 	{ "collection-database", "a collection of no database", "chroma-collection-database",
-	  run_sql, "UPDATE collections SET database_id = 'selftest'" },
+	  run_sql,
+	  "UPDATE collections SET database_id = 'selftest' WHERE id = (SELECT min(id) FROM "
+	  "collections)" },
 	{ "collection-segment", "a collection that lacks a segment", "chroma-collection-segments",
 	  run_sql, "DELETE FROM segments WHERE scope = 'METADATA'" },
 	{ "collection-named-twice", "two collections of one name",
 	  "chroma-collection-duplicate-name", run_script,
-	  "CREATE TABLE selftest AS SELECT * FROM collections; INSERT INTO selftest SELECT * FROM selftest "
+	  "SELECT database_id FROM collections; CREATE TABLE selftest AS SELECT * FROM collections; INSERT INTO selftest SELECT * FROM selftest "
 	  "LIMIT 1; UPDATE selftest SET id = '5e1f7e57-0000-4000-8000-000000000000' WHERE rowid = (SELECT "
 	  "max(rowid) FROM selftest); DROP TABLE collections; ALTER TABLE selftest RENAME TO collections" },
 	{ "dimension-none", "a dimension that is none", "chroma-collection-dimension", run_sql,

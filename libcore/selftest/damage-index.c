@@ -192,9 +192,23 @@ static int header_lost(struct damaged *d, struct vs_err *err)
 	return remove_file(d, hnsw_file_name(HNSW_HEADER), err);
 }
 
+/*
+ * Where the position of the index is kept in its pickle, as before 0.5.6, the server begins anew from
+ * the queue, which still has everything then: no loss.
+ */
+static int check_position(struct damaged *d, struct vs_err *err)
+{
+	return d->fd < 0
+		       ? cannot(d, "no collection has an index that was saved")
+		       : damage_sql(d, "UPDATE max_seq_id SET seq_id = seq_id WHERE segment_id = ?",
+				    d->victim->dir, err);
+}
+
 static int pickle_lost(struct damaged *d, struct vs_err *err)
 {
-	return remove_file(d, PICKLE, err);
+	int r = check_position(d, err);
+
+	return r != 0 ? r : remove_file(d, PICKLE, err);
 }
 
 static int pickle_cut(struct damaged *d, struct vs_err *err)
@@ -230,8 +244,9 @@ static int pickle_code(struct damaged *d, struct vs_err *err)
 
 static int directory_lost(struct damaged *d, struct vs_err *err)
 {
-	return d->fd < 0 ? cannot(d, "no collection has an index that was saved")
-			 : snap_remove_tree(d->dirfd, d->victim->dir, err);
+	int r = check_position(d, err);
+
+	return r != 0 ? r : snap_remove_tree(d->dirfd, d->victim->dir, err);
 }
 
 static int directory_stray(struct damaged *d, struct vs_err *err)
@@ -244,6 +259,14 @@ static int directory_stray(struct damaged *d, struct vs_err *err)
 
 /* ---- the graph ---- */
 
+/* Behind the last element: older releases write what memory held behind it. */
+static uint64_t end_of(const struct place *at, const struct buf *level0)
+{
+	uint64_t there = level0->len / at->header.record_size;
+
+	return VS_MIN(there, at->header.count) * at->header.record_size;
+}
+
 /* Every list of links on the lowest level emptied: nothing leads anywhere. */
 static int links_lost(struct damaged *d, struct vs_err *err)
 {
@@ -255,8 +278,7 @@ static int links_lost(struct damaged *d, struct vs_err *err)
 		r = damage_read(d->fd, hnsw_file_name(HNSW_LEVEL0), &level0, err);
 	if (r != 0)
 		return r;
-	for (uint64_t off = 0; off + at.header.record_size <= level0.len;
-	     off += at.header.record_size)
+	for (uint64_t off = 0; off < end_of(&at, &level0); off += at.header.record_size)
 		memset(level0.ptr + off, 0, 2);
 	return damage_write(d->fd, hnsw_file_name(HNSW_LEVEL0), buf_slice(&level0), err);
 }
@@ -272,7 +294,7 @@ static int mark_deleted(struct damaged *d, uint64_t most, struct vs_err *err)
 		r = damage_read(d->fd, hnsw_file_name(HNSW_LEVEL0), &level0, err);
 	if (r != 0)
 		return r;
-	for (uint64_t off = at.record[1]; most > 0 && off + at.header.record_size <= level0.len;
+	for (uint64_t off = at.record[1]; most > 0 && off < end_of(&at, &level0);
 	     off += at.header.record_size, most--)
 		level0.ptr[off + 2] |= 1;
 	return damage_write(d->fd, hnsw_file_name(HNSW_LEVEL0), buf_slice(&level0), err);
@@ -349,8 +371,7 @@ static int unreachable(struct damaged *d, struct vs_err *err)
 		return r;
 	if (!find_low(buf_slice(&links), &at.header, &lost))
 		return cannot(d, "every element is on an upper level");
-	for (uint64_t off = 0; off + at.header.record_size <= level0.len;
-	     off += at.header.record_size) {
+	for (uint64_t off = 0; off < end_of(&at, &level0); off += at.header.record_size) {
 		uint64_t room = (at.header.vector_offset - 4) / 4;
 
 		if ((uint64_t)(level0.ptr[off] | level0.ptr[off + 1] << 8) > room)
