@@ -94,7 +94,7 @@ static const struct example examples[] = {
 	  "one document whole, by its id or its file" },
 	{ "vsctl inspect --timeline /var/lib/app/vectorstore e9f85bf6",
 	  "when its documents were written, and since when its metadata are missing" },
-	{ "vsctl inspect --vector /var/lib/chroma docs doc-7",
+	{ "vsctl inspect --vector /var/lib/chroma docs doc-9",
 	  "a record of a ChromaDB store, with its vector" },
 	{ NULL, NULL },
 };

@@ -69,11 +69,11 @@ static int run(struct app *app, const void *opts_, char *const *operands)
 
 static const struct example examples[] = {
 	{ "vsctl lookup e9f85bf6", "contextd_memories: found without a hint" },
-	{ "vsctl lookup 3f2a51c0 --store /var/lib/app/vectorstore",
+	{ "vsctl lookup 9e82ffe1 --store /var/lib/app/vectorstore",
 	  "with the help of what is in the store" },
-	{ "vsctl lookup 3f2a51c0 --names words.txt --rules",
+	{ "vsctl lookup 9e82ffe1 --names words.txt --rules",
 	  "words of your own, and names made of them" },
-	{ "vsctl lookup 3f2a51c0 --mask '?l?l?l?l_memories'", "every name of this form" },
+	{ "vsctl lookup 9e82ffe1 --mask '?l?l?l?l_memories'", "every name of this form" },
 	{ "vsctl lookup --of contextd_memories", "e9f85bf6: the directory of this collection" },
 	{ NULL, NULL },
 };

@@ -26,6 +26,7 @@ made_for_it() {
 }
 
 # Each problem in the table is found in a store that was made for it, or it is said why it is not tried.
+# shellcheck disable=SC2016 # jq has variables too
 every_problem() {
     selftest 0 --no-repair && jq -r '(.classes[] | if .outcome == "skipped" then .expected else .code end), .not_injected[].code' "$scratch/out" |
         sort -u >"$scratch/tried" && jq_is '[.classes[].code] as $found | all(.not_injected[].code; IN($found[]) | not)' &&
