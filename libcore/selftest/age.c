@@ -32,8 +32,9 @@ static int age_entry(void *ctx, const char *name, enum file_type type, struct vs
 	if (type != FILE_DIRECTORY || a.depth == DEPTH_MAX)
 		return 0;
 	r = file_open_dir(a.dirfd, name, FILE_NO_FOLLOW, &fd, err);
+	/* One that may not be listed is one of the damages. */
 	if (r < 0)
-		return r;
+		return err->sysno == EACCES ? 0 : r;
 	a.dirfd = fd;
 	a.depth++;
 	return file_list(fd, age_entry, &a, err);

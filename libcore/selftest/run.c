@@ -235,7 +235,9 @@ static int run_classes(struct running *run, const struct damage_class *const *li
 
 	snprintf(sample, sizeof(sample), "%s/" SAMPLE, run->req->scratch);
 	run->is_other_setting = false;
-	r = check(run, sample, &run->before, err);
+	r = sample_age(run->req->scratch_dirfd, SAMPLE, err);
+	if (r == 0)
+		r = check(run, sample, &run->before, err);
 	run->out->errors += run->before.errors;
 	for (; r == 0 && *lists; lists++)
 		for (const struct damage_class *c = *lists; r == 0 && c->name; c++) {
@@ -289,22 +291,6 @@ int selftest_run(const struct store *store, const struct selftest_request *req,
 	run.reader = chromem_reader_new();
 	snprintf(run.path, sizeof(run.path), "%s/" CASE, req->scratch);
 	snprintf(run.state, sizeof(run.state), "%s/" STATE, req->scratch);
-<<<<<<< HEAD
-	snprintf(sample, sizeof(sample), "%s/" SAMPLE, req->scratch);
-	r = sample_make(store, req, &run.victim, &run.kind, out, err);
-	if (r == 0)
-		r = sample_age(req->scratch_dirfd, SAMPLE, err);
-	if (r == 0)
-		r = check(&run, sample, &run.before, err);
-	out->errors = run.before.errors;
-	classes = run.kind == STORE_CHROMA ? selftest_chroma_classes : selftest_chromem_classes;
-	for (size_t i = 0; r == 0 && classes[i].name; i++) {
-		r = run_class(&run, &classes[i], err);
-		if (req->progress)
-			atomic_fetch_add(&req->progress->items, 1);
-	}
-	return r;
-=======
 	if (!store)
 		return run_both(&run, err);
 	run.kind = store->kind;
@@ -314,5 +300,4 @@ int selftest_run(const struct store *store, const struct selftest_request *req,
 	if (run.kind == STORE_CHROMA)
 		return run_classes(&run, chroma_lists, err);
 	return run_classes(&run, run.victim.form == CHROMEM_GZIP ? all_lists : chromem_lists, err);
->>>>>>> fe885c7 (selftest: both kinds of store, every problem; an index whose lists are gone is linked anew)
 }
