@@ -39,6 +39,7 @@ static void look_at_sizes(struct chroma_run *run)
 	}
 	if (info->wal_bytes > LARGE_WAL) {
 		f.code = PROB_CHROMA_DATABASE_WAL_LARGE;
+		f.expected = NULL;
 		size_format(info->wal_bytes, actual);
 		f.path = CHROMA_DATABASE "-wal";
 		chroma_report(run, &f, NULL);
