@@ -250,7 +250,7 @@ static int test(struct selftest *s, const struct selftest_opts *opts, const stru
 	else
 		emit_json_null(e, "store");
 	emit_table(e, "classes", fields);
-	progress_begin(s->app, &s->progress, "class");
+	progress_begin(s->app, &s->progress, "case");
 	r = selftest_run(store, &req, &sum, &err);
 	progress_end();
 	return r < 0 ? app_error(s->app, &err) : finish(s, store, &sum);

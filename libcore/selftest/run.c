@@ -242,8 +242,10 @@ static int run_classes(struct running *run, const struct damage_class *const *li
 	for (; r == 0 && *lists; lists++)
 		for (const struct damage_class *c = *lists; r == 0 && c->name; c++) {
 			r = run_class(run, c, err);
-			if (run->req->progress)
+			if (run->req->progress) {
 				atomic_fetch_add(&run->req->progress->items, 1);
+				atomic_fetch_add(&run->req->progress->parts_done, 1);
+			}
 		}
 	return r < 0 ? r : clear(run, err);
 }
@@ -256,6 +258,18 @@ static const struct damage_class *const all_lists[] = { selftest_chromem_classes
 static const struct damage_class *const packed_lists[] = { selftest_packed_classes, NULL };
 static const struct damage_class *const chroma_lists[] = { selftest_index_classes,
 							   selftest_chroma_classes, NULL };
+
+/* Let the progress know of the classes that are going to be run. */
+static void announce(const struct running *run, const struct damage_class *const *lists)
+{
+	uint64_t count = 0;
+
+	for (; *lists; lists++)
+		for (const struct damage_class *c = *lists; c->name; c++)
+			count++;
+	if (run->req->progress)
+		atomic_fetch_add(&run->req->progress->parts, count);
+}
 
 /* Of a store as it is now, in place of the one before. */
 static int run_made(struct running *run, enum store_kind kind, enum chromem_compression form,
@@ -274,8 +288,12 @@ static int run_made(struct running *run, enum store_kind kind, enum chromem_comp
 
 static int run_both(struct running *run, struct vs_err *err)
 {
-	int r = run_made(run, STORE_CHROMEM, CHROMEM_PLAIN, chromem_lists, err);
+	int r;
 
+	announce(run, chromem_lists);
+	announce(run, packed_lists);
+	announce(run, chroma_lists);
+	r = run_made(run, STORE_CHROMEM, CHROMEM_PLAIN, chromem_lists, err);
 	if (r == 0)
 		r = run_made(run, STORE_CHROMEM, CHROMEM_GZIP, packed_lists, err);
 	return r < 0 ? r : run_made(run, STORE_CHROMA, CHROMEM_PLAIN, chroma_lists, err);
@@ -285,6 +303,7 @@ int selftest_run(const struct store *store, const struct selftest_request *req,
 		 struct selftest_summary *out, struct vs_err *err)
 {
 	cleanup_(running_fini) struct running run = { .req = req, .out = out };
+	const struct damage_class *const *lists;
 	int r;
 
 	*out = (struct selftest_summary){ 0 };
@@ -298,6 +317,9 @@ int selftest_run(const struct store *store, const struct selftest_request *req,
 	if (r < 0)
 		return r;
 	if (run.kind == STORE_CHROMA)
-		return run_classes(&run, chroma_lists, err);
-	return run_classes(&run, run.victim.form == CHROMEM_GZIP ? all_lists : chromem_lists, err);
+		lists = chroma_lists;
+	else
+		lists = run.victim.form == CHROMEM_GZIP ? all_lists : chromem_lists;
+	announce(&run, lists);
+	return run_classes(&run, lists, err);
 }

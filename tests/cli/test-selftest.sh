@@ -20,7 +20,7 @@ all_detected() {
 
 # Only what a mode would stop is skipped, and only where the superuser runs this.
 made_for_it() {
-    selftest 0 && all_detected && jq_is '.store == null and .summary.detected >= 154 and .summary.not_repaired == 0 and .summary.repaired >= 104' &&
+    selftest 0 --progress 1 && grep -qE 'selftest: [0-9]+ cases, .* [1-9][0-9]?%' "$scratch/err" && all_detected && jq_is '.store == null and .summary.detected >= 154 and .summary.not_repaired == 0 and .summary.repaired >= 104' &&
         jq_is '[.classes[] | select(.outcome == "skipped" and (.class | endswith("-unreadable") | not))] == []' &&
         jq_is '[.classes[].kind] | unique == ["chroma", "chromem"]'
 }
