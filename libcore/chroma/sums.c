@@ -238,24 +238,24 @@ static int on_row(void *ctx, const struct chroma_row *row, struct vs_err *err)
 	return 0;
 }
 
+/* Has the full-text index the same copy of a document? Asked for documents only: a join would look
+ * for one of every value. */
+#define IS_FOUND                                                                                   \
+	"CASE m.key WHEN 'chroma:document' THEN (SELECT f.c0 FROM "                                \
+	"embedding_fulltext_search_content f WHERE f.id = e.id) IS m.string_value END"
+
 int chroma_sums_each(struct chroma_db *db, const char *segment, chroma_sum_fn *fn, void *ctx,
 		     struct vs_err *err)
 {
 	/* The newest shape first: truth values came with 0.4.4. */
 	static const char *const shapes[] = {
 		"SELECT e.embedding_id, e.seq_id, m.key, m.string_value, m.int_value, "
-		"m.float_value, m.bool_value, CASE m.key WHEN 'chroma:document' THEN f.c0 IS "
-		"m.string_value END, e.created_at "
+		"m.float_value, m.bool_value, " IS_FOUND ", e.created_at "
 		"FROM embeddings e LEFT JOIN embedding_metadata m ON m.id = e.id "
-		"LEFT JOIN embedding_fulltext_search_content f "
-		"ON m.key = 'chroma:document' AND f.id = e.id "
 		"WHERE e.segment_id = ? ORDER BY e.embedding_id, m.key",
 		"SELECT e.embedding_id, e.seq_id, m.key, m.string_value, m.int_value, "
-		"m.float_value, NULL, CASE m.key WHEN 'chroma:document' THEN f.c0 IS "
-		"m.string_value END, e.created_at "
+		"m.float_value, NULL, " IS_FOUND ", e.created_at "
 		"FROM embeddings e LEFT JOIN embedding_metadata m ON m.id = e.id "
-		"LEFT JOIN embedding_fulltext_search_content f "
-		"ON m.key = 'chroma:document' AND f.id = e.id "
 		"WHERE e.segment_id = ? ORDER BY e.embedding_id, m.key",
 	};
 	cleanup_(summing_fini) struct summing s = { .fn = fn, .fn_ctx = ctx };
