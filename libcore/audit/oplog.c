@@ -48,11 +48,6 @@ void oplog_freep(struct oplog **log_)
 	*log_ = NULL;
 }
 
-const char *oplog_name(const struct oplog *log)
-{
-	return log->name[0] ? log->name : NULL;
-}
-
 static void fail(struct oplog *log, const struct vs_err *err)
 {
 	if (!log->has_failed)

@@ -36,8 +36,5 @@ void oplog_add(struct oplog *log, enum oplog_level level, const char *fmt, ...) 
  */
 void oplog_begin(struct oplog *log, int state_dirfd);
 
-/* "logs/repair_20260122_140309.log"; NULL while there is no file. */
-const char *oplog_name(const struct oplog *log);
-
 /* Sync it and close it. Returns the first failure since it was made. */
 must_check_ int oplog_end(struct oplog *log, struct vs_err *err);

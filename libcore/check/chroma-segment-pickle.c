@@ -126,15 +126,6 @@ static const struct segment_pair *find_label(const struct segment_pickle *p, int
 	return bsearch(&key, p->by_label.row, p->by_label.count, sizeof(key), compare_label_only);
 }
 
-struct slice segment_id_of(const struct segment_work *w, uint64_t label)
-{
-	const struct segment_pair *pair = NULL;
-
-	if (label <= INT64_MAX)
-		pair = find_label(&w->pickle, (int64_t)label);
-	return pair ? pair->id : slice_of(NULL, 0);
-}
-
 static void sort(struct segment_pairs *pairs, int (*compare)(const void *, const void *))
 {
 	if (pairs->count > 1)

@@ -73,7 +73,4 @@ must_check_ int segment_check_labels(struct segment_work *w, struct vs_err *err)
 /* Ids of the index and the queue against those of the database. */
 must_check_ int segment_check_ids(struct segment_work *w, struct vs_err *err);
 
-/* The id that the pickle gives a label; an empty slice where it gives none. */
-struct slice segment_id_of(const struct segment_work *w, uint64_t label);
-
 void segment_pickle_fini(struct segment_pickle *p);

@@ -97,9 +97,6 @@ void chromem_list_freep(struct chromem_list **list);
 size_t chromem_list_count(const struct chromem_list *list); /* of all entries */
 size_t chromem_list_documents(
 	const struct chromem_list *list); /* class DOCUMENT, any type but directory */
-/* Documents under the other setting; metadata files are not counted. */
-size_t chromem_list_other_form(const struct chromem_list *list);
-bool chromem_list_has_metadata(const struct chromem_list *list);
 
 /* Entry @index in byte order. The name of an ordinary entry is written to @scratch. */
 void chromem_list_at(const struct chromem_list *list, size_t index, char scratch[32],
@@ -107,9 +104,6 @@ void chromem_list_at(const struct chromem_list *list, size_t index, char scratch
 
 /* The entry of exactly this name. */
 bool chromem_list_find(const struct chromem_list *list, const char *name, size_t *index);
-
-/* Is there an ordinary document file (or a link, which may be one) for @key? */
-bool chromem_list_has_key(const struct chromem_list *list, uint32_t key);
 
 /* ---- one file, decoded (pack.c, doc.c, meta.c) ---- */
 

@@ -26,8 +26,7 @@ struct chromem_list {
 	struct keys keys[2]; /* by enum chromem_compression; of equal ones plain comes first */
 	struct names odd;
 	uint32_t *rank; /* of each odd entry: its index in the merged order */
-	size_t documents, other_form;
-	bool has_metadata;
+	size_t documents;
 };
 
 /* ---- what a name says ---- */
@@ -219,30 +218,17 @@ static int rank_odd(struct chromem_list *list, struct vs_err *err)
 	return 0;
 }
 
-static bool has_regular_metadata(const struct chromem_list *list, unsigned form)
-{
-	return list->keys[form].count > 0 && list->keys[form].at[0] == CHROMEM_META_KEY;
-}
-
 static void count_documents(struct chromem_list *list)
 {
-	unsigned own = list->compression, other = own ^ 1;
+	const struct keys *keys = &list->keys[list->compression];
+	bool has_metadata = keys->count > 0 && keys->at[0] == CHROMEM_META_KEY;
 
-	list->has_metadata = has_regular_metadata(list, own);
-	list->documents = list->keys[own].count - list->has_metadata;
-	list->other_form = list->keys[other].count - has_regular_metadata(list, other);
+	list->documents = keys->count - has_metadata;
 	for (size_t i = 0; i < list->odd.count; i++) {
 		struct parsed_name p = parse_name(names_at(&list->odd, i), list->compression);
 
-		if (list->odd.row[i].type == FILE_DIRECTORY)
-			continue;
-		if (p.entry_class == CHROMEM_ENTRY_METADATA)
-			list->has_metadata = true;
-		else if (p.entry_class == CHROMEM_ENTRY_DOCUMENT)
-			list->documents++;
-		else if (p.entry_class == CHROMEM_ENTRY_OTHER_FORM &&
-			 !(p.has_key && p.key == CHROMEM_META_KEY))
-			list->other_form++;
+		list->documents += list->odd.row[i].type != FILE_DIRECTORY &&
+				   p.entry_class == CHROMEM_ENTRY_DOCUMENT;
 	}
 }
 
@@ -292,16 +278,6 @@ size_t chromem_list_count(const struct chromem_list *list)
 size_t chromem_list_documents(const struct chromem_list *list)
 {
 	return list->documents;
-}
-
-size_t chromem_list_other_form(const struct chromem_list *list)
-{
-	return list->other_form;
-}
-
-bool chromem_list_has_metadata(const struct chromem_list *list)
-{
-	return list->has_metadata;
 }
 
 /* Element @index of the merged keys: how many plain ones come before it is found by halving. */
@@ -399,26 +375,4 @@ bool chromem_list_find(const struct chromem_list *list, const char *name, size_t
 			high = mid;
 	}
 	return false;
-}
-
-bool chromem_list_has_key(const struct chromem_list *list, uint32_t key)
-{
-	const struct keys *keys = &list->keys[list->compression];
-	size_t low = 0, high = keys->count, odd;
-	char scratch[32];
-
-	if (key == CHROMEM_META_KEY)
-		return false;
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-
-		if (keys->at[mid] < key)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	if (low < keys->count && keys->at[low] == key)
-		return true;
-	format_name(key, list->compression, scratch);
-	return names_find(&list->odd, scratch, &odd) && list->odd.row[odd].type == FILE_SYMLINK;
 }

@@ -72,23 +72,3 @@ void names_sort(struct names *names)
 			names->row[++kept] = names->row[i];
 	names->count = kept + 1;
 }
-
-bool names_find(const struct names *names, const char *name, size_t *index)
-{
-	size_t low = 0, high = names->count;
-
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-		int order = strcmp(names_at(names, mid), name);
-
-		if (order == 0) {
-			*index = mid;
-			return true;
-		}
-		if (order < 0)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	return false;
-}

@@ -39,6 +39,3 @@ static inline const char *names_at(const struct names *names, size_t index)
 {
 	return names->text + names->row[index].off;
 }
-
-/* In a sorted list: the entry of this name. */
-bool names_find(const struct names *names, const char *name, size_t *index);

@@ -219,12 +219,10 @@ must_check_ int session_record(struct session *s, enum audit_phase phase, int ex
 void session_refused(struct session *s, int exit_status, const char *why);
 
 /*
- * A line for the log of this run (audit/oplog.h), which gets the command line, notes, plan, journal
- * run, verdict and outcome by itself. A session that records nothing leaves no log.
+ * A plan that is not going to be applied, step by step, for the log of this run (audit/oplog.h);
+ * session_apply() does this itself. The command line, notes, journal run, verdict and outcome get
+ * there by themselves. A session that records nothing leaves no log.
  */
-void session_log(struct session *s, enum oplog_level level, const char *text);
-
-/* A plan that is not going to be applied, step by step; session_apply() does this itself. */
 void session_log_plan(struct session *s, const struct plan *plan);
 
 /* ---- who is using the store (inuse.c) ---- */

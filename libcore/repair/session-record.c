@@ -17,11 +17,6 @@ void session_note(struct session *s, const char *text)
 		s->opts.note(s->opts.note_ctx, text);
 }
 
-void session_log(struct session *s, enum oplog_level level, const char *text)
-{
-	oplog_add(s->log, level, "%s", text);
-}
-
 void session_log_start(struct session *s)
 {
 	cleanup_(buf_fini) struct buf words = { 0 };

@@ -181,7 +181,6 @@ Test(chromem_list, copies_stand_where_the_library_reads_them)
 		cr_assert_str_eq(entry.name, order[i]);
 	}
 	cr_assert_eq(chromem_list_documents(list), 5);
-	cr_assert(chromem_list_has_metadata(list));
 }
 
 /* ---- what an entry is ---- */
@@ -203,8 +202,6 @@ static void expect_entry(int dirfd, enum chromem_compression c, const char *name
 	cr_assert_eq(entry.is_ordinary, is_ordinary, "%s", name);
 	cr_assert_eq(entry.key, key, "%s", name);
 	cr_assert_eq(chromem_list_documents(list), entry_class == CHROMEM_ENTRY_DOCUMENT);
-	cr_assert_eq(chromem_list_has_metadata(list), entry_class == CHROMEM_ENTRY_METADATA);
-	cr_assert_eq(chromem_list_has_key(list, key), is_ordinary && key != 0);
 	cr_assert_eq(unlinkat(dirfd, name, 0), 0);
 }
 
@@ -250,13 +247,7 @@ Test(chromem_list, counts_by_setting)
 	plain = load(dirfd, CHROMEM_PLAIN);
 	gzip = load(dirfd, CHROMEM_GZIP);
 	cr_assert_eq(chromem_list_documents(plain), 2);
-	cr_assert_eq(chromem_list_other_form(plain), 4);
 	cr_assert_eq(chromem_list_documents(gzip), 4);
-	cr_assert_eq(chromem_list_other_form(gzip), 2);
-	cr_assert(chromem_list_has_key(plain, 1));
-	cr_assert_not(chromem_list_has_key(plain, 2));
-	cr_assert(chromem_list_has_key(gzip, 2));
-	cr_assert_not(chromem_list_has_key(gzip, 0), "metadata is no document");
 }
 
 Test(chromem_list, types_stay_with_the_names)
@@ -293,17 +284,10 @@ Test(chromem_list, types_stay_with_the_names)
 		cr_assert_eq(entry.type, expected[i].type, "%s", entry.name);
 		cr_assert_eq(entry.is_ordinary, i < 6);
 	}
-	cr_assert_not(chromem_list_has_metadata(list), "a directory is none");
 	cr_assert_eq(chromem_list_documents(list), 4);
-	cr_assert_eq(chromem_list_other_form(list), 1);
-	cr_assert_not(chromem_list_has_key(list, 1));
-	cr_assert(chromem_list_has_key(list, 2), "the library follows links");
-	cr_assert_not(chromem_list_has_key(list, 3));
-	cr_assert(chromem_list_has_key(list, 5));
-	cr_assert_not(chromem_list_has_key(list, 6));
 }
 
-Test(chromem_list, a_linked_metadata_file_counts)
+Test(chromem_list, a_linked_metadata_file_is_no_document)
 {
 	cleanup_(chromem_list_freep) struct chromem_list *list = NULL;
 	int dirfd;
@@ -311,7 +295,6 @@ Test(chromem_list, a_linked_metadata_file_counts)
 	scratch_new(&dirfd);
 	cr_assert_eq(symlinkat("elsewhere", dirfd, "00000000.gob"), 0);
 	list = load(dirfd, CHROMEM_PLAIN);
-	cr_assert(chromem_list_has_metadata(list));
 	cr_assert_eq(chromem_list_documents(list), 0);
 }
 
@@ -324,6 +307,4 @@ Test(chromem_list, an_empty_directory)
 	list = load(dirfd, CHROMEM_PLAIN);
 	cr_assert_eq(chromem_list_count(list), 0);
 	cr_assert_eq(chromem_list_documents(list), 0);
-	cr_assert_not(chromem_list_has_metadata(list));
-	cr_assert_not(chromem_list_has_key(list, 0));
 }
