@@ -2,7 +2,7 @@
 
 /* Documents: files that do not decode, and files that decode with something gone or odd. */
 
-#include "kit.h"
+#include "kit-age.h"
 
 #include <criterion/criterion.h>
 #include <unistd.h>
@@ -15,6 +15,7 @@ static struct kit_result *check_with(enum chromem_compression c,
 	cleanup_(vs_freep) char *path = kit_doc_path(c, "notes", 2);
 
 	damage(dir, path);
+	kit_age(dir, path);
 	return kit_check_dir(dir, CHECK_FULL);
 }
 
@@ -83,6 +84,7 @@ Test(documents, truncated_at_every_byte)
 		cleanup_(kit_result_freep) struct kit_result *r = NULL;
 
 		kit_write(dir, path, slice_of(whole.ptr, len));
+		kit_age(dir, path);
 		r = kit_check_dir(dir, CHECK_FULL);
 		expect_one(r, CHROMEM_PLAIN, "chromem-document-truncated", LOADABLE_NO);
 	}

@@ -2,7 +2,7 @@
 
 /* Metadata files: absent, cut anywhere, zeroed, of something else, without a name. */
 
-#include "kit.h"
+#include "kit-age.h"
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
@@ -89,6 +89,7 @@ Test(metadata, truncated_at_every_byte)
 		cleanup_(kit_result_freep) struct kit_result *r = NULL;
 
 		kit_write(dir, path, slice_of(whole.ptr, len));
+		kit_age(dir, path);
 		r = kit_check_dir(dir, CHECK_QUICK);
 		expect_refused(r, "chromem-metadata-truncated");
 	}
@@ -107,6 +108,7 @@ Test(metadata, truncated_gzip_at_every_byte)
 		cleanup_(kit_result_freep) struct kit_result *r = NULL;
 
 		kit_write(dir, path, slice_of(whole.ptr, len));
+		kit_age(dir, path);
 		r = kit_check_dir(dir, CHECK_QUICK);
 		if (r->summary.loadable == LOADABLE_YES) {
 			kit_expect_only(r, "chromem-metadata-checksum", 1);
