@@ -306,12 +306,12 @@ static int prepare(void *ctx, const struct check_summary *before, struct vs_err 
 	return r == 0 ? keep_before(g, before, err) : r;
 }
 
-static int content(void *ctx, const struct action *a, struct buf *out, struct vs_err *err)
+static void staged(void *ctx, const struct action *a, int *dirfd, const char **name)
 {
-	struct going_back *g = ctx;
-	int r = file_read_at(g->stage_dirfd, a->path, FILE_NO_FOLLOW, UINT32_MAX, out, NULL, err);
+	const struct going_back *g = ctx;
 
-	return r > 0 ? vs_fail(err, VS_EFORMAT, "%s: is not a file", a->path) : r;
+	*dirfd = g->stage_dirfd;
+	*name = a->path;
 }
 
 static int file(void *ctx, const struct action *a, int *fd, struct vs_err *err)
@@ -512,7 +512,7 @@ int rollback_run(struct app *app, const struct rollback_opts *opts, const char *
 	};
 	const struct plan_source source = { .ctx = &g,
 					    .prepare = prepare,
-					    .content = content,
+					    .staged = staged,
 					    .file = file,
 					    .edit = edit,
 					    .verify = prove };

@@ -26,8 +26,8 @@ struct file_info {
 	uint64_t size;
 	uint64_t device;
 	uint64_t inode;
-	uint32_t mode; /* permission bits */
-	uint32_t owner;
+	uint32_t mode;         /* permission bits */
+	uint32_t owner, group; /* by number */
 	int64_t modified_ns;
 	int64_t changed_ns;
 	int64_t born_ns; /* 0 where the file system does not record it */

@@ -254,40 +254,102 @@ int file_chmod_at(int dirfd, const char *name, uint32_t mode, struct vs_err *err
 	return 0;
 }
 
-int file_set_times_at(int dirfd, const char *name, int64_t modified_ns, struct vs_err *err)
+/* The time of the last access stays. */
+static void to_times(int64_t modified_ns, struct timespec times[2])
 {
 	int64_t seconds = modified_ns / 1000000000;
 	int64_t fraction = modified_ns % 1000000000;
-	struct timespec times[2] = { { .tv_nsec = UTIME_OMIT } };
 
 	if (fraction < 0) {
 		fraction += 1000000000;
 		seconds--;
 	}
-	times[1].tv_sec = (time_t)seconds;
-	times[1].tv_nsec = (long)fraction;
+	times[0] = (struct timespec){ .tv_nsec = UTIME_OMIT };
+	times[1] = (struct timespec){ .tv_sec = (time_t)seconds, .tv_nsec = (long)fraction };
+}
+
+int file_set_times_at(int dirfd, const char *name, int64_t modified_ns, struct vs_err *err)
+{
+	struct timespec times[2];
+
+	to_times(modified_ns, times);
 	if (!allowed(FILE_OP_TIMES, name) || utimensat(dirfd, name, times, AT_SYMLINK_NOFOLLOW) < 0)
 		return vs_fail_errno(err, "cannot set the time of %s", name);
 	return 0;
 }
 
+int file_give_at(int dirfd, const char *name, uint32_t owner, uint32_t group, struct vs_err *err)
+{
+	const int how = AT_SYMLINK_NOFOLLOW | (name[0] == '\0' ? AT_EMPTY_PATH : 0);
+	struct stat st;
+	int r = -1;
+
+	if (fstatat(dirfd, name, &st, how) < 0)
+		return vs_fail_errno(err, "%s", name);
+	if (st.st_uid == owner && st.st_gid == group)
+		return 0;
+	if (allowed(FILE_OP_OWNER, name)) {
+		r = fchownat(dirfd, name, owner, group, how);
+		if (r < 0 && (errno == EPERM || errno == EINVAL) && st.st_gid != group)
+			r = fchownat(dirfd, name, (uid_t)-1, group, how);
+	}
+	return r < 0 && errno != EPERM && errno != EINVAL
+		       ? vs_fail_errno(err, "cannot set the owner of %s", name)
+		       : 0;
+}
+
+int file_dress(int fd, const struct file_look *look, struct vs_err *err)
+{
+	struct timespec times[2];
+	int r = 0;
+
+	if (look->has_owner)
+		r = file_give_at(fd, "", look->owner, look->group, err);
+	if (r < 0)
+		return r;
+	/* The mode given is meant exactly, whatever the umask takes away on creation. */
+	if (!allowed(FILE_OP_MODE, "") || fchmod(fd, look->mode) < 0)
+		return vs_fail_errno(err, "cannot set the mode");
+	if (!look->has_time)
+		return 0;
+	to_times(look->modified_ns, times);
+	if (!allowed(FILE_OP_TIMES, "") || futimens(fd, times) < 0)
+		return vs_fail_errno(err, "cannot set the time");
+	return 0;
+}
+
 /* Write @bytes, or with a descriptor @from what it holds, and sync @name, which does not exist yet. */
-static int create_whole(int dirfd, const char *name, uint32_t mode, struct slice bytes, int from,
-			struct vs_err *err)
+static int create_whole(int dirfd, const char *name, const struct file_look *look,
+			struct slice bytes, int from, struct vs_err *err)
 {
 	cleanup_(file_closep) int fd = -1;
 	int r;
 
-	r = file_create_at(dirfd, name, mode, &fd, err);
+	r = file_create_at(dirfd, name, look->mode, &fd, err);
 	if (r < 0)
 		return r;
 	r = from >= 0 ? file_copy_fd(from, fd, NULL, err) : file_write(fd, bytes, err);
-	/* The mode given is meant exactly, whatever the umask takes away on creation. */
-	if (r == 0 && (!allowed(FILE_OP_MODE, name) || fchmod(fd, mode) < 0))
-		r = vs_fail_errno(err, "cannot set the mode");
+	if (r == 0)
+		r = file_dress(fd, look, err);
 	if (r == 0)
 		r = file_sync(fd, err);
 	return r < 0 ? vs_err_in(err, "%s", name) : 0;
+}
+
+/* For whom a file is that nobody said an owner for. */
+static struct file_look with_owner(int dirfd, const char *name, const struct file_look *look)
+{
+	struct file_look out = *look;
+	struct vs_err ignored = { 0 };
+	struct file_info info;
+
+	if (!out.has_owner && (file_stat_at(dirfd, name, FILE_NO_FOLLOW, &info, &ignored) == 0 ||
+			       file_stat_at(dirfd, ".", FILE_NO_FOLLOW, &info, &ignored) == 0)) {
+		out.has_owner = true;
+		out.owner = info.owner;
+		out.group = info.group;
+	}
+	return out;
 }
 
 static int leftover_name(const char *name, char tmp[NAME_MAX + 1], struct vs_err *err)
@@ -310,9 +372,10 @@ int file_remove_leftover_at(int dirfd, const char *name, struct vs_err *err)
 	return file_unlink_at(dirfd, tmp, err);
 }
 
-static int replace(int dirfd, const char *name, uint32_t mode, struct slice bytes, int from,
-		   struct vs_err *err)
+static int replace(int dirfd, const char *name, const struct file_look *asked, struct slice bytes,
+		   int from, struct vs_err *err)
 {
+	const struct file_look look = with_owner(dirfd, name, asked);
 	char tmp[NAME_MAX + 1];
 	struct vs_err ignored = { 0 };
 	int r;
@@ -322,7 +385,7 @@ static int replace(int dirfd, const char *name, uint32_t mode, struct slice byte
 		r = file_remove_leftover_at(dirfd, name, err);
 	if (r < 0)
 		return r;
-	r = create_whole(dirfd, tmp, mode, bytes, from, err);
+	r = create_whole(dirfd, tmp, &look, bytes, from, err);
 	if (r == 0)
 		r = file_rename_at(dirfd, tmp, dirfd, name, true, err);
 	if (r == 0)
@@ -334,10 +397,16 @@ static int replace(int dirfd, const char *name, uint32_t mode, struct slice byte
 int file_replace_at(int dirfd, const char *name, uint32_t mode, struct slice bytes,
 		    struct vs_err *err)
 {
-	return replace(dirfd, name, mode, bytes, -1, err);
+	return replace(dirfd, name, &(struct file_look){ .mode = mode }, bytes, -1, err);
 }
 
 int file_replace_from_at(int dirfd, const char *name, uint32_t mode, int from, struct vs_err *err)
 {
-	return replace(dirfd, name, mode, (struct slice){ 0 }, from, err);
+	return file_put_at(dirfd, name, &(struct file_look){ .mode = mode }, from, err);
+}
+
+int file_put_at(int dirfd, const char *name, const struct file_look *look, int from,
+		struct vs_err *err)
+{
+	return replace(dirfd, name, look, (struct slice){ 0 }, from, err);
 }

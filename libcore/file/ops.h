@@ -25,6 +25,7 @@ enum file_op {
 	FILE_OP_MKDIR,
 	FILE_OP_RMDIR,
 	FILE_OP_MODE,
+	FILE_OP_OWNER,
 	FILE_OP_TIMES,
 	FILE_OP_TRUNCATE,
 };
@@ -89,10 +90,33 @@ must_check_ int file_chmod_at(int dirfd, const char *name, uint32_t mode, struct
 must_check_ int file_set_times_at(int dirfd, const char *name, int64_t modified_ns,
 				  struct vs_err *err);
 
+/* What a file has besides its bytes. */
+struct file_look {
+	uint32_t mode;
+	bool has_owner; /* else that of what is replaced, or of the directory */
+	uint32_t owner, group;
+	bool has_time; /* else that of the writing */
+	int64_t modified_ns;
+};
+
 /*
- * Put @bytes under @name whatever was there: temporary file in the same directory, write, fsync,
- * rename, fsync of the directory. Killed at any instant, the old or the new content is there; a
- * leftover `.NAME.vsctl-tmp-*` may stay, which the next call for the same name removes.
+ * Give a file or directory to a user and a group; with @name "" the open file @dirfd itself. Only root
+ * can give things away, and others choose no more than one of their groups, so what the system does
+ * not allow is left as it is, and that is no failure. Changing the owner may change the mode: set that
+ * afterwards.
+ */
+must_check_ int file_give_at(int dirfd, const char *name, uint32_t owner, uint32_t group,
+			     struct vs_err *err);
+
+/* Give the open file @fd all of @look. */
+must_check_ int file_dress(int fd, const struct file_look *look, struct vs_err *err);
+
+/*
+ * Put @bytes under @name whatever was there, for the same user and group, or, where nothing was, for
+ * those of the directory: root must not leave files that the store's own user cannot read.
+ * Temporary file in the same directory, write, fsync, rename, fsync of the directory. Killed at any
+ * instant, the old or the new content is there; a leftover `.NAME.vsctl-tmp` may stay, which the
+ * next call for the same name removes.
  */
 must_check_ int file_replace_at(int dirfd, const char *name, uint32_t mode, struct slice bytes,
 				struct vs_err *err);
@@ -100,6 +124,10 @@ must_check_ int file_replace_at(int dirfd, const char *name, uint32_t mode, stru
 /* The same with all that the file @from holds, of whatever size. */
 must_check_ int file_replace_from_at(int dirfd, const char *name, uint32_t mode, int from,
 				     struct vs_err *err);
+
+/* The same, and all of @look. */
+must_check_ int file_put_at(int dirfd, const char *name, const struct file_look *look, int from,
+			    struct vs_err *err);
 
 /* Remove what a killed file_replace_at() of @name may have left; nothing there is fine. */
 must_check_ int file_remove_leftover_at(int dirfd, const char *name, struct vs_err *err);

@@ -3,9 +3,10 @@
 /*
  * Steps, done and taken back.
  *
- * How far a run has come is read off the store, not off the record: steps happen in order and each
- * is one change, so the last step whose outcome is there tells how many were done. A step is synced
- * before the next begins, so this holds after a power cut as well.
+ * How far a run has come is read off the store, not off the record. Steps happen in groups, one after
+ * the other: files that are written or removed, no two of one name, are a group, and every other step
+ * is one by itself. A group is durable before the next begins, so the last one of which anything is
+ * done tells that all before it are, after a power cut as well; within it, each step tells for itself.
  */
 
 #include "journal/journal-private.h"
@@ -74,30 +75,105 @@ static int step_is_before(struct journal *j, const struct step *step, struct vs_
 	return r;
 }
 
-int journal_progress(struct journal *j, size_t *applied, struct vs_err *err)
-{
-	size_t done = j->count;
-	int r = 0;
+/* ---- groups ---- */
 
-	while (done > 0) {
-		r = step_is_after(j, &j->steps[done - 1], err);
-		if (r != 0)
-			break;
-		done--;
+static bool is_free(const struct step *step)
+{
+	return step->kind == STEP_WRITE || step->kind == STEP_REMOVE;
+}
+
+static void find_groups(struct journal *j)
+{
+	cleanup_(path_index_fini) struct path_index names = { 0 };
+	size_t first = 0, other;
+
+	for (size_t i = 0; i < j->count; i++) {
+		struct step *step = &j->steps[i];
+
+		if (i == 0 || !is_free(step) || !is_free(&j->steps[i - 1]) ||
+		    path_index_find(&names, slice_str(step->path), &other)) {
+			path_index_fini(&names);
+			first = i;
+		}
+		path_index_note(&names, slice_str(step->path), i);
+		step->group = first;
 	}
-	if (r < 0)
-		return r;
-	if (done < j->count) {
-		r = step_is_before(j, &j->steps[done], err);
+}
+
+static size_t group_end(const struct journal *j, size_t first)
+{
+	size_t end = first;
+
+	while (end < j->count && j->steps[end].group == first)
+		end++;
+	return end;
+}
+
+/* Returns whether any step of the group is done, or negative. */
+static int look_at_group(struct journal *j, size_t first, size_t end, struct vs_err *err)
+{
+	bool any = false;
+
+	for (size_t i = first; i < end; i++) {
+		int r = step_is_after(j, &j->steps[i], err);
+
+		if (r < 0)
+			return r;
+		j->steps[i].is_done = r > 0;
+		any |= r > 0;
+	}
+	return any;
+}
+
+/* What is not done can be: it is as it was. Returns whether all is done. */
+static int rest_is_before(struct journal *j, size_t first, size_t end, struct vs_err *err)
+{
+	bool all = true;
+
+	for (size_t i = first; i < end; i++) {
+		int r;
+
+		if (j->steps[i].is_done)
+			continue;
+		all = false;
+		r = step_is_before(j, &j->steps[i], err);
 		if (r < 0)
 			return r;
 		if (r == 0)
 			return vs_fail(err, VS_EFORMAT, "%s: has changed since run %s was prepared",
-				       j->steps[done].path, j->run);
+				       j->steps[i].path, j->run);
 	}
-	*applied = done;
-	return 0;
+	return all;
 }
+
+int journal_progress(struct journal *j, struct reach *out, struct vs_err *err)
+{
+	size_t first = j->count, end = j->count;
+	int r = 0;
+
+	find_groups(j);
+	while (r == 0 && first > 0) {
+		end = first;
+		first = j->steps[end - 1].group;
+		r = look_at_group(j, first, end, err);
+	}
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < first; i++)
+		j->steps[i].is_done = true;
+	out->from = first;
+	/* The one that is under way, and where that is done the next. */
+	r = rest_is_before(j, first, end, err);
+	if (r > 0 && end < j->count) {
+		first = end;
+		end = group_end(j, first);
+		r = rest_is_before(j, first, end, err);
+	}
+	out->end = end;
+	return VS_MIN(r, 0);
+}
+
+/* ---- one step ---- */
 
 /* Both parents opened, the change made by @change, both parents synced. */
 struct place {
@@ -122,27 +198,7 @@ static int sync_places(const struct place *a, const struct place *b, struct vs_e
 	return r == 0 && b && b->parent >= 0 ? file_sync_dir(b->parent, err) : r;
 }
 
-static int fail_staged(const struct journal *j, const char *name, struct vs_err *err)
-{
-	return vs_fail(err, VS_EFORMAT, "run %s: %s is not what was staged", j->run, name);
-}
-
-static int read_staged(struct journal *j, const char *name, const struct digest *want,
-		       struct buf *out, struct vs_err *err)
-{
-	struct digest digest;
-	int r;
-
-	r = file_read_at(j->dirfd, name, FILE_NO_FOLLOW, JOURNAL_WHOLE_MAX, out, NULL, err);
-	if (r < 0)
-		return vs_err_in(err, "run %s", j->run);
-	digest_of(buf_slice(out), &digest);
-	if (r > 0 || memcmp(digest.bytes, want->bytes, DIGEST_LEN) != 0)
-		return fail_staged(j, name, err);
-	return 0;
-}
-
-/* The same for a file that is not to be held in memory: opened, and proven to be what was staged. */
+/* What stands beside the record, proven to be what was staged. */
 static int open_staged(struct journal *j, const char *name, const struct digest *want, int *out,
 		       struct vs_err *err)
 {
@@ -157,46 +213,60 @@ static int open_staged(struct journal *j, const char *name, const struct digest 
 	if (r < 0)
 		return vs_err_in(err, "run %s: %s", j->run, name);
 	if (memcmp(digest.bytes, want->bytes, DIGEST_LEN) != 0)
-		return fail_staged(j, name, err);
+		return vs_fail(err, VS_EFORMAT, "run %s: %s is not what was staged", j->run, name);
 	*out = fd;
 	fd = -1;
 	return 0;
 }
 
-/* Put staged content in place; with @times also the time of modification that @node has. */
-static int put_file(struct journal *j, size_t number, const char *suffix, const struct node *node,
-		    bool times, struct place *at, struct vs_err *err)
+/* Put a copy of staged content in place. */
+static int put_file(struct journal *j, const char *name, const struct node *node, bool has_time,
+		    struct place *at, struct vs_err *err)
 {
-	cleanup_(buf_fini) struct buf bytes = { 0 };
+	const struct file_look look = {
+		.mode = node->mode,
+		.has_owner = node->has_owner,
+		.owner = node->owner,
+		.group = node->group,
+		.has_time = has_time,
+		.modified_ns = node->modified_ns,
+	};
 	cleanup_(file_closep) int fd = -1;
-	struct file_info info;
+	int r = open_staged(j, name, &node->digest, &fd, err);
+
+	return r == 0 ? file_put_at(at->parent, at->name, &look, fd, err) : r;
+}
+
+/* New content is moved to its place, with all that it is to have, and copied where that cannot be. */
+static int put_new(struct journal *j, size_t number, struct place *at, struct vs_err *err)
+{
+	const struct node *after = &j->steps[number - 1].after;
 	char name[32];
 	int r;
 
-	snprintf(name, sizeof(name), "%zu.%s", number, suffix);
-	r = file_stat_at(j->dirfd, name, FILE_NO_FOLLOW, &info, err);
-	if (r < 0)
-		return vs_err_in(err, "run %s", j->run);
-	if (info.size > JOURNAL_WHOLE_MAX)
-		r = open_staged(j, name, &node->digest, &fd, err);
-	else
-		r = read_staged(j, name, &node->digest, &bytes, err);
-	if (r == 0 && fd >= 0)
-		r = file_replace_from_at(at->parent, at->name, node->mode, fd, err);
-	else if (r == 0)
-		r = file_replace_at(at->parent, at->name, node->mode, buf_slice(&bytes), err);
-	if (r == 0 && times)
-		r = file_set_times_at(at->parent, at->name, node->modified_ns, err);
-	return r;
+	snprintf(name, sizeof(name), "%zu.new", number);
+	r = file_rename_at(j->dirfd, name, at->parent, at->name, true, err);
+	if (r != VS_ENOTSUP)
+		return r < 0 ? vs_err_in(err, "run %s", j->run) : r;
+	return put_file(j, name, after, after->modified_ns != 0, at, err);
 }
 
-static int make_dir(struct place *at, uint32_t mode, struct vs_err *err)
+static int put_old(struct journal *j, size_t number, struct place *at, struct vs_err *err)
+{
+	char name[32];
+
+	snprintf(name, sizeof(name), "%zu.old", number);
+	return put_file(j, name, &j->steps[number - 1].before, true, at, err);
+}
+
+static int make_dir(struct place *at, const struct node *node, struct vs_err *err)
 {
 	int r = file_mkdir_at(at->parent, at->name, 0700, err);
 
 	if (r < 0 && r != VS_EBUSY)
 		return r;
-	return file_chmod_at(at->parent, at->name, mode, err);
+	r = node->has_owner ? file_give_at(at->parent, at->name, node->owner, node->group, err) : 0;
+	return r < 0 ? r : file_chmod_at(at->parent, at->name, node->mode, err);
 }
 
 static int do_step(struct journal *j, size_t index, struct vs_err *err)
@@ -212,12 +282,10 @@ static int do_step(struct journal *j, size_t index, struct vs_err *err)
 	if (r < 0)
 		return r;
 	switch (step->kind) {
-	case STEP_WRITE: /* syncs the directory itself */
-		return put_file(j, index + 1, "new", &step->after, step->after.modified_ns != 0,
-				&at, err);
+	case STEP_WRITE: /* syncing is left to do_group() */
+		return put_new(j, index + 1, &at, err);
 	case STEP_REMOVE:
-		r = file_unlink_at(at.parent, at.name, err);
-		break;
+		return file_unlink_at(at.parent, at.name, err);
 	case STEP_MOVE:
 		r = file_rename_at(at.parent, at.name, to.parent, to.name, false, err);
 		break;
@@ -225,7 +293,7 @@ static int do_step(struct journal *j, size_t index, struct vs_err *err)
 		r = file_exchange_at(at.parent, at.name, to.parent, to.name, err);
 		break;
 	case STEP_MKDIR:
-		r = make_dir(&at, step->after.mode, err);
+		r = make_dir(&at, &step->after, err);
 		break;
 	case STEP_RMDIR:
 		r = file_rmdir_at(at.parent, at.name, err);
@@ -253,7 +321,7 @@ static int undo_step(struct journal *j, size_t index, struct vs_err *err)
 	case STEP_WRITE:
 	case STEP_REMOVE:
 		if (step->has_old)
-			return put_file(j, index + 1, "old", &step->before, true, &at, err);
+			return put_old(j, index + 1, &at, err);
 		r = file_unlink_at(at.parent, at.name, err);
 		break;
 	case STEP_MOVE:
@@ -266,7 +334,7 @@ static int undo_step(struct journal *j, size_t index, struct vs_err *err)
 		r = file_rmdir_at(at.parent, at.name, err);
 		break;
 	case STEP_RMDIR:
-		r = make_dir(&at, step->before.mode, err);
+		r = make_dir(&at, &step->before, err);
 		break;
 	case STEP_MODE:
 		r = file_chmod_at(at.parent, at.name, step->before.mode, err);
@@ -275,15 +343,66 @@ static int undo_step(struct journal *j, size_t index, struct vs_err *err)
 	return r < 0 ? r : sync_places(&at, &to, err);
 }
 
+/* Make the directories durable whose entries a group has changed; those of one directory follow one
+ * another. */
+static int sync_group(struct journal *j, size_t first, size_t end, struct vs_err *err)
+{
+	size_t last_len = SIZE_MAX;
+	const char *last = "";
+	int r = 0;
+
+	for (size_t i = first; r == 0 && i < end; i++) {
+		cleanup_(place_fini) struct place at = { .parent = -1 };
+		const char *path = j->steps[i].path;
+		const char *slash = strrchr(path, '/');
+		size_t len = slash ? (size_t)(slash - path) : 0;
+
+		if (len == last_len && memcmp(path, last, len) == 0)
+			continue;
+		last = path;
+		last_len = len;
+		r = open_place(j, path, &at, err);
+		if (r == 0)
+			r = file_sync_dir(at.parent, err);
+	}
+	return r;
+}
+
+static int do_group(struct journal *j, size_t first, size_t end, struct vs_err *err)
+{
+	int r = 0;
+
+	for (size_t i = first; r == 0 && i < end; i++) {
+		if (!j->steps[i].is_done)
+			r = do_step(j, i, err);
+	}
+	return r == 0 && is_free(&j->steps[first]) ? sync_group(j, first, end, err) : r;
+}
+
+static int do_groups(struct journal *j, size_t from, struct vs_err *err)
+{
+	size_t end;
+	int r = 0;
+
+	for (size_t first = from; r == 0 && first < j->count; first = end) {
+		end = group_end(j, first);
+		r = do_group(j, first, end, err);
+	}
+	return r;
+}
+
+int journal_forward_first(struct journal *j, struct vs_err *err)
+{
+	find_groups(j);
+	return do_groups(j, 0, err);
+}
+
 int journal_forward(struct journal *j, struct vs_err *err)
 {
-	size_t applied;
-	int r;
+	struct reach reach;
+	int r = journal_progress(j, &reach, err);
 
-	r = journal_progress(j, &applied, err);
-	for (size_t i = applied; r == 0 && i < j->count; i++)
-		r = do_step(j, i, err);
-	return r;
+	return r == 0 ? do_groups(j, reach.from, err) : r;
 }
 
 /* A step that was begun and not finished may have left something beside its target. */
@@ -307,16 +426,14 @@ static int clear_half_step(struct journal *j, const struct step *step, struct vs
 
 int journal_back(struct journal *j, struct vs_err *err)
 {
-	size_t applied = 0;
-	int r;
+	struct reach reach = { 0 };
+	int r = journal_progress(j, &reach, err);
 
-	r = journal_progress(j, &applied, err);
-	if (r == 0 && applied < j->count)
-		r = clear_half_step(j, &j->steps[applied], err);
-	while (r == 0 && applied > 0) {
-		r = undo_step(j, --applied, err);
+	for (size_t i = reach.end; r == 0 && i > 0; i--) {
+		if (j->steps[i - 1].is_done)
+			r = undo_step(j, i - 1, err);
 		if (r == 0)
-			r = clear_half_step(j, &j->steps[applied], err);
+			r = clear_half_step(j, &j->steps[i - 1], err);
 	}
 	return r;
 }

@@ -27,7 +27,10 @@ enum node_kind {
 struct node {
 	enum node_kind kind;
 	uint32_t mode;
-	int64_t modified_ns; /* kept to be given back, never compared */
+	/* Kept to be given back, never compared. Records of older versions say no owner. */
+	bool has_owner;
+	uint32_t owner, group;
+	int64_t modified_ns;
 	/* Of a file's bytes; of a directory's whole tree: names, kinds, modes, contents. */
 	struct digest digest;
 };
@@ -54,6 +57,10 @@ struct step {
 	struct buf content; /* WRITE, until staged */
 	bool is_staged;     /* <n>.new is there already */
 	bool has_old;       /* <n>.old holds what was there */
+	/* For apply.c: the first of the steps that may happen in any order with this one, and whether
+	 * it has happened. */
+	size_t group;
+	bool is_done;
 };
 
 /*
@@ -106,6 +113,16 @@ must_check_ int record_append_state(struct journal *j, const char *state, struct
 must_check_ int journal_forward(struct journal *j, struct vs_err *err);
 must_check_ int journal_back(struct journal *j, struct vs_err *err);
 
-/* How many steps have been applied; VS_EFORMAT when the store is in no state that this run knows.
+/* The same, begun just now: the store is in the state that the steps were made from. */
+must_check_ int journal_forward_first(struct journal *j, struct vs_err *err);
+
+/*
+ * Which steps have been applied (is_done of each), and how far the run has come: all before @from are
+ * done and durable, those from @end on have not been begun. VS_EFORMAT when the store is in no state
+ * that this run knows.
  */
-must_check_ int journal_progress(struct journal *j, size_t *applied, struct vs_err *err);
+struct reach {
+	size_t from, end;
+};
+
+must_check_ int journal_progress(struct journal *j, struct reach *out, struct vs_err *err);

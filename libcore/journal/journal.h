@@ -7,7 +7,8 @@
  * A run is a directory in the state directory:
  *
  *	journal/<run>/run.jsonl	what is to happen, one step a line, then what became of it
- *	journal/<run>/<n>.new	content that step n will put in place
+ *	journal/<run>/<n>.new	content that step n will put in place: moved there, where the
+ *				state directory is on the store's file system
  *	journal/<run>/<n>.old	content that step n replaces or removes
  *
  * The order of events, each made durable before the next:
@@ -16,13 +17,18 @@
  *     digest over their whole tree);
  *  2. prepared: run.jsonl gets its name by a rename. Before this instant the run does not exist and
  *     its leftovers are removed; from it on the run will be finished, or taken back;
- *  3. apply: each step first looks whether the store is in the state before it, or already after
- *     it (it may be repeated after a kill); anything else stops the run and takes it back;
+ *  3. apply: the steps in their order, each made durable before the next, but for files that are
+ *     written or removed one after the other: no two of them have the same name, so whichever of
+ *     them a power cut leaves done, the others can follow, and they are made durable together. A
+ *     run that was cut off is gone on with where each step is found to be before or after; anything
+ *     else takes the run back;
  *  4. done: a last record. Runs stay, so that undo can take them back; journal_prune() removes old
  *     ones.
  *
  * A step is one rename, exchange, mkdir, rmdir, chmod, or replace of a file, so the store never
- * shows half of one. Paths are relative to the store, never absolute, never with "..", and no part
+ * shows half of one. What is written belongs to whom the file that it replaces belongs to, and else
+ * to whom the directory does, as far as the system lets us: an operator who is root must not leave
+ * files that the application cannot read. Paths are relative to the store, never absolute, never with "..", and no part
  * may be a symbolic link.
  */
 
@@ -72,6 +78,10 @@ must_check_ int journal_add_write_at(struct journal *j, const char *path, uint32
 /* The same with all that the file @fd holds, of any size. */
 must_check_ int journal_add_write_file(struct journal *j, const char *path, uint32_t mode,
 				       int64_t modified_ns, int fd, struct vs_err *err);
+/* The same with the file @name of @dirfd, which is in the state directory: taken from there. */
+must_check_ int journal_add_write_moved(struct journal *j, const char *path, uint32_t mode,
+					int64_t modified_ns, int dirfd, const char *name,
+					struct vs_err *err);
 must_check_ int journal_add_remove(struct journal *j, const char *path, struct vs_err *err);
 must_check_ int journal_add_move(struct journal *j, const char *from, const char *to,
 				 struct vs_err *err);

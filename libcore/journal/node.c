@@ -180,6 +180,9 @@ static int look_at(int dirfd, const char *name, unsigned depth, bool with_conten
 		return r;
 	node.kind = kind_of(info.type);
 	node.mode = info.mode;
+	node.has_owner = true;
+	node.owner = info.owner;
+	node.group = info.group;
 	node.modified_ns = info.modified_ns;
 	r = 0;
 	if (with_content && node.kind == NODE_FILE)

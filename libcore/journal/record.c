@@ -36,6 +36,10 @@ static void format_node(struct jw *j, const char *key, const struct node *node)
 	jw_str_field(j, "kind", node_names[node->kind]);
 	if (node->kind != NODE_ABSENT) {
 		jw_uint_field(j, "mode", node->mode);
+		if (node->has_owner) {
+			jw_uint_field(j, "owner", node->owner);
+			jw_uint_field(j, "group", node->group);
+		}
 		jw_str_field(j, "digest", hex);
 		jw_key(j, "modified_ns");
 		jw_int(j, node->modified_ns);
@@ -85,8 +89,8 @@ static bool find_name(const char *const *names, size_t count, const char *name, 
 static bool parse_node(const struct jr *object, const char *key, struct node *out)
 {
 	const struct jr *v = jr_get(object, key);
+	uint64_t mode, owner, group;
 	const char *text;
-	uint64_t mode;
 	unsigned kind;
 
 	if (!jr_get_str(v, "kind", &text) ||
@@ -100,6 +104,12 @@ static bool parse_node(const struct jr *object, const char *key, struct node *ou
 	    !jr_get_int(v, "modified_ns", &out->modified_ns))
 		return false;
 	out->mode = (uint32_t)mode;
+	out->has_owner = jr_get_uint(v, "owner", &owner) && jr_get_uint(v, "group", &group) &&
+			 owner <= UINT32_MAX && group <= UINT32_MAX;
+	if (out->has_owner) {
+		out->owner = (uint32_t)owner;
+		out->group = (uint32_t)group;
+	}
 	return true;
 }
 

@@ -133,6 +133,33 @@ static int look_ahead(const struct journal *j, const char *path, struct node *ou
 	return foresee(j, path, out) ? 0 : node_look(j->store_dirfd, path, out, err);
 }
 
+/* What is made where nothing was belongs to whom the directory belongs to. */
+static int take_owner_above(struct journal *j, const char *path, struct node *out,
+			    struct vs_err *err)
+{
+	const char *slash = strrchr(path, '/');
+	cleanup_(vs_freep) char *parent =
+		slash ? vs_strndup(slice_of(path, (size_t)(slash - path))) : NULL;
+	struct node above = { 0 };
+	struct file_info info;
+	int r = 0;
+
+	if (!parent) {
+		r = file_stat_fd(j->store_dirfd, &info, err);
+		above.has_owner = true;
+		above.owner = info.owner;
+		above.group = info.group;
+	} else if (!foresee(j, parent, &above)) {
+		r = node_glance(j->store_dirfd, parent, &above, err);
+	}
+	if (r == 0 && above.has_owner) {
+		out->has_owner = true;
+		out->owner = above.owner;
+		out->group = above.group;
+	}
+	return r;
+}
+
 /* A new step whose paths are looked at now. The step is the journal's from here on. */
 static int add_step(struct journal *j, enum step_kind kind, const char *path, const char *to,
 		    struct step **out, struct vs_err *err)
@@ -200,28 +227,44 @@ static int must_be(const struct node *node, enum node_kind kind, const char *pat
 /* Contents of so many steps are made durable each; those of more all at once, before the record. */
 #define SYNCED_ONE_BY_ONE 16
 
-/* Put @bytes, or with a descriptor @from what it holds, beside the record; @digest, if asked for, is
- * of what was put there. */
-static int stage(struct journal *j, size_t number, const char *suffix, struct slice bytes, int from,
-		 struct digest *digest, struct vs_err *err)
+static void staged_name(char out[32], size_t number, const char *suffix)
+{
+	snprintf(out, 32, "%zu.%s", number, suffix);
+}
+
+/* As it is to be in the store: it is moved there. */
+static int finish_new(struct journal *j, size_t number, int fd, struct vs_err *err)
+{
+	const struct node *after = &j->steps[number - 1].after;
+	const struct file_look look = {
+		.mode = after->mode,
+		.has_owner = after->has_owner,
+		.owner = after->owner,
+		.group = after->group,
+		.has_time = after->modified_ns != 0,
+		.modified_ns = after->modified_ns,
+	};
+	int r = file_dress(fd, &look, err);
+
+	return r == 0 && number <= SYNCED_ONE_BY_ONE ? file_sync(fd, err) : r;
+}
+
+/* The new content of the step of that number: @bytes, or with a descriptor @from what it holds; @digest,
+ * if asked for, is of what was put there. */
+static int stage_new(struct journal *j, size_t number, struct slice bytes, int from,
+		     struct digest *digest, struct vs_err *err)
 {
 	cleanup_(file_closep) int fd = -1;
 	char name[32];
 	int r;
 
-	snprintf(name, sizeof(name), "%zu.%s", number, suffix);
+	staged_name(name, number, "new");
 	r = file_create_at(j->dirfd, name, 0600, &fd, err);
 	if (r == 0)
 		r = from >= 0 ? file_copy_fd(from, fd, digest, err) : file_write(fd, bytes, err);
-	if (r == 0 && number <= SYNCED_ONE_BY_ONE)
-		r = file_sync(fd, err);
+	if (r == 0)
+		r = finish_new(j, number, fd, err);
 	return r < 0 ? vs_err_in(err, "run %s: %s", j->run, name) : 0;
-}
-
-static int stage_bytes(struct journal *j, size_t number, const char *suffix, struct slice bytes,
-		       struct vs_err *err)
-{
-	return stage(j, number, suffix, bytes, -1, NULL, err);
 }
 
 static int changed_meanwhile(const char *path, struct vs_err *err)
@@ -241,10 +284,12 @@ static int begin_write(struct journal *j, const char *path, uint32_t mode,
 	if (step->before.kind != NODE_ABSENT && step->before.kind != NODE_FILE)
 		return vs_fail(err, VS_EUSAGE, "%s: is not a file", path);
 	step->has_old = step->before.kind == NODE_FILE;
-	step->after = (struct node){ .kind = NODE_FILE, .mode = mode };
+	step->after = step->has_old ? step->before : (struct node){ .kind = NODE_FILE };
+	step->after.mode = mode;
+	step->after.modified_ns = 0;
 	step->after.digest = *digest;
 	*out = step;
-	return 0;
+	return step->has_old ? 0 : take_owner_above(j, path, &step->after, err);
 }
 
 int journal_add_write(struct journal *j, const char *path, uint32_t mode, struct slice bytes,
@@ -291,7 +336,57 @@ int journal_add_write_at(struct journal *j, const char *path, uint32_t mode, int
 	r = begin_staged(j, path, mode, modified_ns, &digest, err);
 	if (r != 0)
 		return VS_MIN(r, 0);
-	return stage_bytes(j, j->count, "new", bytes, err);
+	return stage_new(j, j->count, bytes, -1, NULL, err);
+}
+
+/* Across file systems there is no moving. */
+static int copy_staged(struct journal *j, int dirfd, const char *name, struct digest *digest,
+		       struct vs_err *err)
+{
+	cleanup_(file_closep) int fd =
+		openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+
+	if (fd < 0)
+		return vs_fail_errno(err, "%s", name);
+	return stage_new(j, j->count, (struct slice){ 0 }, fd, digest, err);
+}
+
+static int move_staged(struct journal *j, int dirfd, const char *from, struct digest *digest,
+		       struct vs_err *err)
+{
+	cleanup_(file_closep) int fd = -1;
+	char name[32];
+	int r;
+
+	staged_name(name, j->count, "new");
+	r = file_rename_at(dirfd, from, j->dirfd, name, false, err);
+	if (r == VS_ENOTSUP)
+		return copy_staged(j, dirfd, from, digest, err);
+	if (r < 0)
+		return r;
+	fd = openat(j->dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0)
+		return vs_fail_errno(err, "%s", name);
+	r = finish_new(j, j->count, fd, err);
+	return r < 0 ? vs_err_in(err, "run %s: %s", j->run, name) : 0;
+}
+
+int journal_add_write_moved(struct journal *j, const char *path, uint32_t mode, int64_t modified_ns,
+			    int dirfd, const char *name, struct vs_err *err)
+{
+	struct digest digest, staged;
+	int r;
+
+	r = file_digest_at(dirfd, name, FILE_NO_FOLLOW, &digest, NULL, err);
+	staged = digest;
+	if (r == 0)
+		r = begin_staged(j, path, mode, modified_ns, &digest, err);
+	if (r != 0)
+		return VS_MIN(r, 0);
+	r = move_staged(j, dirfd, name, &staged, err);
+	if (r == 0 && memcmp(&staged, &digest, sizeof(digest)) != 0)
+		r = changed_meanwhile(path, err);
+	return r;
 }
 
 int journal_add_write_file(struct journal *j, const char *path, uint32_t mode, int64_t modified_ns,
@@ -304,7 +399,7 @@ int journal_add_write_file(struct journal *j, const char *path, uint32_t mode, i
 	if (r == 0)
 		r = begin_staged(j, path, mode, modified_ns, &digest, err);
 	if (r == 0)
-		r = stage(j, j->count, "new", (struct slice){ 0 }, fd, &staged, err);
+		r = stage_new(j, j->count, (struct slice){ 0 }, fd, &staged, err);
 	else
 		return VS_MIN(r, 0);
 	if (r == 0 && memcmp(&staged, &digest, sizeof(digest)) != 0)
@@ -372,8 +467,10 @@ int journal_add_mkdir(struct journal *j, const char *path, uint32_t mode, struct
 	if (r < 0)
 		return r;
 	step->after = (struct node){ .kind = NODE_DIRECTORY, .mode = mode };
-	keep_step(j);
-	return 0;
+	r = take_owner_above(j, path, &step->after, err);
+	if (r == 0)
+		keep_step(j);
+	return r;
 }
 
 int journal_add_rmdir(struct journal *j, const char *path, struct vs_err *err)
@@ -409,19 +506,28 @@ int journal_add_mode(struct journal *j, const char *path, uint32_t mode, struct 
 static int stage_old(struct journal *j, const struct step *step, size_t number, struct vs_err *err)
 {
 	cleanup_(file_closep) int parent = -1;
+	cleanup_(file_closep) int from = -1;
 	cleanup_(file_closep) int fd = -1;
 	struct digest digest;
-	const char *name;
+	const char *path_name;
+	char name[32];
 	int r;
 
-	r = journal_open_parent(j->store_dirfd, step->path, &parent, &name, err);
+	r = journal_open_parent(j->store_dirfd, step->path, &parent, &path_name, err);
 	if (r < 0)
 		return r;
-	fd = openat(parent, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	if (fd < 0)
+	from = openat(parent, path_name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (from < 0)
 		return vs_fail_errno(err, "%s", step->path);
-	r = stage(j, number, "old", (struct slice){ 0 }, fd, &digest, err);
-	if (r == 0 && memcmp(digest.bytes, step->before.digest.bytes, DIGEST_LEN) != 0)
+	staged_name(name, number, "old");
+	r = file_create_at(j->dirfd, name, 0600, &fd, err);
+	if (r == 0)
+		r = file_copy_fd(from, fd, &digest, err);
+	if (r == 0 && number <= SYNCED_ONE_BY_ONE)
+		r = file_sync(fd, err);
+	if (r < 0)
+		return vs_err_in(err, "run %s: %s", j->run, name);
+	if (memcmp(digest.bytes, step->before.digest.bytes, DIGEST_LEN) != 0)
 		r = changed_meanwhile(step->path, err);
 	return r;
 }
@@ -431,7 +537,7 @@ static int stage_step(struct journal *j, struct step *step, size_t number, struc
 	int r = 0;
 
 	if (step->kind == STEP_WRITE && !step->is_staged)
-		r = stage_bytes(j, number, "new", buf_slice(&step->content), err);
+		r = stage_new(j, number, buf_slice(&step->content), -1, NULL, err);
 	if (r == 0 && step->has_old)
 		r = stage_old(j, step, number, err);
 	buf_fini(&step->content);
@@ -473,7 +579,7 @@ int journal_apply(struct journal *j, struct vs_err *err)
 	if (r < 0)
 		return r;
 	j->is_prepared = true;
-	r = journal_forward(j, err);
+	r = journal_forward_first(j, err);
 	if (r == 0)
 		return 0;
 	if (journal_abort(j, &again) < 0) {

@@ -322,8 +322,15 @@ static int add_sourced(struct journal *j, const struct plan_source *source, cons
 		       struct vs_err *err)
 {
 	cleanup_(buf_fini) struct buf content = { 0 };
-	int r = source->content(source->ctx, a, &content, err);
+	const char *name;
+	int dirfd, r;
 
+	if (source->staged) {
+		source->staged(source->ctx, a, &dirfd, &name);
+		return journal_add_write_moved(j, a->path, a->mode, a->modified_ns, dirfd, name,
+					       err);
+	}
+	r = source->content(source->ctx, a, &content, err);
 	return r < 0 ? r
 		     : journal_add_write_at(j, a->path, a->mode, a->modified_ns,
 					    buf_slice(&content), err);

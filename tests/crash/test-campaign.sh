@@ -16,7 +16,7 @@ source=${SOURCE_ROOT:?}
 vsctl=$(realpath "${1:?}")
 seconds=${2:-40}
 fixture=$source/tests/data/chromem/many-damages/store
-calls='openat,write,pwrite64,fsync,fdatasync,rename,renameat,renameat2,unlink,unlinkat,mkdir,mkdirat,fchmod,fchmodat,link,linkat,ftruncate,copy_file_range,utimensat'
+calls='openat,write,pwrite64,fsync,fdatasync,rename,renameat,renameat2,unlink,unlinkat,mkdir,mkdirat,fchmod,fchmodat,fchownat,link,linkat,ftruncate,copy_file_range,utimensat'
 
 tree_of() {
     (cd "$1" && find . -printf '%P %y %m %l\n' | LC_ALL=C sort &&

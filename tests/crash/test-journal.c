@@ -10,7 +10,9 @@
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 struct scene {
 	char root[64];
@@ -229,6 +231,139 @@ Test(journal, old_or_new_at_every_fault)
 	}
 	cr_log_info("%u fault points", points);
 	cr_assert_gt(points, 150);
+	scene_end(&s);
+}
+
+/* ---- files that are written and removed one after the other ---- */
+
+#define FREE_STEPS 4u
+
+static int change_files(void *ctx)
+{
+	struct journal_header head = { .command = "files",
+				       .time_ns = INT64_C(1769090589000000000) };
+	struct scene *s = ctx;
+	cleanup_(journal_freep) struct journal *j = NULL;
+	struct vs_err err = { 0 };
+
+	if (journal_begin(&j, s->state, s->store, &head, &err) < 0 ||
+	    journal_add_write(j, "bbbb/three", 0640, slice_str("third, rewritten"), &err) < 0 ||
+	    journal_add_remove(j, "bbbb/four", &err) < 0 ||
+	    journal_add_write(j, "bbbb/five", 0600, slice_str("fifth"), &err) < 0 ||
+	    journal_add_remove(j, "aaaa/two", &err) < 0 || journal_apply(j, &err) < 0 ||
+	    journal_commit(j, &err) < 0)
+		return -1;
+	return 0;
+}
+
+/* Killed when the first of them is about to be put in place. */
+static int killed_when_prepared(void *ctx, enum file_op op, const char *name, size_t *partial)
+{
+	(void)ctx;
+	(void)partial;
+	if (op == FILE_OP_RENAME && strcmp(name, "1.new") == 0)
+		_exit(0);
+	return 0;
+}
+
+static void prepare_files(struct scene *s, char run[NAME_MAX + 1])
+{
+	const struct file_seam seam = { .before = killed_when_prepared };
+	struct journal_run_info *runs = NULL;
+	struct vs_err err = { 0 };
+	size_t count = 0;
+	int status;
+	pid_t child;
+
+	scene_make(s);
+	child = fork();
+	cr_assert_geq(child, 0);
+	if (child == 0) {
+		file_seam = &seam;
+		_exit(change_files(s) == 0 ? 1 : 2);
+	}
+	cr_assert_eq(waitpid(child, &status, 0), child);
+	cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	cr_assert_eq(journal_list(s->state, &runs, &count, &err), 0, "%s", err.text);
+	cr_assert_eq(count, 1);
+	cr_assert_eq(runs[0].state, RUN_PREPARED);
+	snprintf(run, NAME_MAX + 1, "%s", runs[0].run);
+	journal_list_free(runs, count);
+}
+
+/* As a power cut may leave them: those of @mask, and no others. */
+static void do_some(struct scene *s, const char *run, unsigned mask)
+{
+	char from[400];
+
+	for (unsigned i = 0; i < FREE_STEPS; i++) {
+		static const char *const paths[] = { "bbbb/three", "bbbb/four", "bbbb/five",
+						     "aaaa/two" };
+
+		snprintf(from, sizeof(from), "journal/%s/%u.new", run, i + 1);
+		if (!(mask >> i & 1u))
+			continue;
+		if (i % 2 == 0)
+			cr_assert_eq(renameat(s->state, from, s->store, paths[i]), 0);
+		else
+			cr_assert_eq(unlinkat(s->store, paths[i], 0), 0);
+	}
+}
+
+static void begin_taking_back(struct scene *s, const char *run)
+{
+	cleanup_(journal_freep) struct journal *j = NULL;
+	struct vs_err err = { 0 };
+
+	cr_assert_eq(record_load(&j, s->state, s->store, run, &err), 0, "%s", err.text);
+	cr_assert_eq(record_append_state(j, "taking-back", &err), 0, "%s", err.text);
+}
+
+Test(journal, any_part_of_what_is_written_at_once)
+{
+	struct scene s = { 0 };
+	struct digest old, new, now;
+	char run[NAME_MAX + 1];
+
+	scene_make(&s);
+	tree_digest(&s, &old);
+	cr_assert_eq(change_files(&s), 0);
+	tree_digest(&s, &new);
+	for (unsigned mask = 0; mask < 1u << FREE_STEPS; mask++) {
+		prepare_files(&s, run);
+		do_some(&s, run, mask);
+		recover(&s);
+		tree_digest(&s, &now);
+		cr_assert(same(&now, &new), "forward from %#x", mask);
+		prepare_files(&s, run);
+		do_some(&s, run, mask);
+		begin_taking_back(&s, run);
+		recover(&s);
+		tree_digest(&s, &now);
+		cr_assert(same(&now, &old), "back from %#x", mask);
+	}
+	scene_end(&s);
+}
+
+/* A file that somebody else has changed meanwhile is neither replaced nor removed. */
+Test(journal, what_was_not_done_must_be_as_it_was)
+{
+	struct scene s = { 0 };
+	struct vs_err err = { 0 };
+	char run[NAME_MAX + 1];
+	char text[16] = { 0 };
+	unsigned told = 0;
+	int fd;
+
+	prepare_files(&s, run);
+	do_some(&s, run, 1u);
+	put(s.store, "bbbb/four", "edited");
+	cr_assert_eq(journal_recover(s.state, s.store, say_nothing, &told, &err), VS_EFORMAT);
+	cr_assert_not_null(strstr(err.text, "bbbb/four"), "%s", err.text);
+	fd = openat(s.store, "bbbb/four", O_RDONLY);
+	cr_assert_eq(read(fd, text, sizeof(text) - 1), 6);
+	cr_assert_str_eq(text, "edited");
+	close(fd);
 	scene_end(&s);
 }
 
