@@ -426,6 +426,19 @@ int snap_check_kind(enum store_kind kind, struct vs_err *err)
 	return snap_backend_for(kind, &backend, err);
 }
 
+/* Where it cannot be known, what is restored belongs to whoever restores it. */
+static void note_owner(struct snap_manifest *m, const struct store *store)
+{
+	struct vs_err ignored = { 0 };
+	struct file_info info;
+
+	if (file_stat_fd(store->dirfd, &info, &ignored) < 0)
+		return;
+	m->has_owner = true;
+	m->owner = info.owner;
+	m->group = info.group;
+}
+
 int snap_create(int state_dirfd, const struct store *store, const struct snap_create_request *req,
 		struct snap_manifest **out, struct vs_err *err)
 {
@@ -443,6 +456,7 @@ int snap_create(int state_dirfd, const struct store *store, const struct snap_cr
 
 	mk.m = vs_alloc(sizeof(*mk.m));
 	mk.m->store_kind = vs_strdup(store_kind_name(store->kind));
+	note_owner(mk.m, store);
 	mk.digest = digest_ctx_new();
 	r = snap_backend_for(store->kind, &mk.backend, err);
 	if (r == 0)

@@ -2,8 +2,8 @@
 
 /*
  * Files out of a snapshot, into a directory. Each archive that is needed is read once; each file is
- * made new, its bytes compared with the list on their way, and given its mode and time. One sync at
- * the end makes all of it durable.
+ * made new, its bytes compared with the list on their way, and given its mode, its time and, where root
+ * does it, the owner of the store. One sync at the end makes all of it durable.
  */
 
 #include "snap/private.h"
@@ -69,7 +69,10 @@ static int finish_directories(struct extraction *x, struct vs_err *err)
 
 		if (file_stat_at(x->to, d->path, FILE_NO_FOLLOW, &info, err) < 0)
 			continue; /* not wanted */
-		r = file_chmod_at(x->to, d->path, d->mode, err);
+		if (x->m->has_owner)
+			r = file_give_at(x->to, d->path, x->m->owner, x->m->group, err);
+		if (r == 0)
+			r = file_chmod_at(x->to, d->path, d->mode, err);
 		if (r == 0)
 			r = file_set_times_at(x->to, d->path, d->modified_ns, err);
 	}
@@ -86,17 +89,23 @@ static int take(void *to, struct slice bytes, struct vs_err *err)
 static int write_member(struct extraction *x, struct snap_reader *reader,
 			const struct snap_member *member, struct vs_err *err)
 {
+	const struct file_look look = {
+		.mode = member->mode,
+		.has_owner = x->m->has_owner && !x->access->is_scratch,
+		.owner = x->m->owner,
+		.group = x->m->group,
+		.has_time = true,
+		.modified_ns = member->modified_ns,
+	};
 	int r;
 
 	r = file_create_at(x->to, member->path, 0600, &x->fd, err);
 	if (r < 0)
 		return r;
 	r = snap_read_member(reader, member, x->digest, take, x, err);
-	file_closep(&x->fd);
-	if (r == 0 && member->mode != 0600)
-		r = file_chmod_at(x->to, member->path, member->mode, err);
 	if (r == 0)
-		r = file_set_times_at(x->to, member->path, member->modified_ns, err);
+		r = file_dress(x->fd, &look, err);
+	file_closep(&x->fd);
 	return r;
 }
 
@@ -137,5 +146,7 @@ int snap_extract(const struct snap_access *access, const struct snap_manifest *m
 					err);
 	if (r == 0)
 		r = finish_directories(&x, err);
+	if (r == 0 && m->has_owner && !access->is_scratch)
+		r = file_give_at(dirfd, "", m->owner, m->group, err);
 	return r == 0 && !access->is_scratch ? file_sync_fs(dirfd, err) : r;
 }

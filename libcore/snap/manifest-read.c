@@ -291,6 +291,17 @@ static bool read_base(struct reading *rd, const struct jr *doc)
 	return true;
 }
 
+static bool read_owner(struct reading *rd, const struct jr *doc)
+{
+	const struct jr *o = jr_get(doc, "store_owner");
+	struct snap_manifest *m = rd->m;
+
+	if (!o)
+		return true;
+	m->has_owner = true;
+	return get_u32(rd, o, "user", &m->owner) && get_u32(rd, o, "group", &m->group);
+}
+
 static bool read_all(struct reading *rd, const struct jr *doc)
 {
 	struct snap_manifest *m = rd->m;
@@ -298,7 +309,7 @@ static bool read_all(struct reading *rd, const struct jr *doc)
 	return get_text(rd, doc, "snapshot_id", &m->id) &&
 	       get_text(rd, doc, "tool_version", &m->tool_version) &&
 	       get_text(rd, doc, "store_kind", &m->store_kind) &&
-	       get_path(rd, doc, "store_path", &m->store_path) &&
+	       get_path(rd, doc, "store_path", &m->store_path) && read_owner(rd, doc) &&
 	       get_text_or_null(rd, doc, "parent", &m->parent) &&
 	       get_text_or_null(rd, doc, "reason", &m->reason) &&
 	       get_text_or_null(rd, doc, "error_message", &m->error_message) &&

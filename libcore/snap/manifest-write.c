@@ -226,6 +226,13 @@ static void our_keys(struct jw *j, const struct snap_manifest *m)
 	jw_uint_field(j, "time_ns", (uint64_t)m->time_ns);
 	jw_str_field(j, "store_kind", m->store_kind);
 	jw_bytes_field(j, "store_path", slice_str(m->store_path));
+	if (m->has_owner) {
+		jw_key(j, "store_owner");
+		jw_object(j);
+		jw_uint_field(j, "user", m->owner);
+		jw_uint_field(j, "group", m->group);
+		jw_object_end(j);
+	}
 	jw_str_field(j, "parent", m->parent);
 	jw_uint_field(j, "chain", m->chain);
 	jw_bool_field(j, "stable", m->is_stable);

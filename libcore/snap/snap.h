@@ -152,6 +152,10 @@ struct snap_manifest {
 	bool is_older;    /* the older tool made it: documents in JSON, no list, see older.c */
 	char *store_kind; /* as store_kind_name() */
 	char *store_path; /* absolute */
+	/* The user and group of the store's directory, by number; snapshots made before 2026-11-21 do not
+	 * say. What root restores is given to them. */
+	bool has_owner;
+	uint32_t owner, group;
 	char *parent;     /* the snapshot that this one built on; NULL: it stands alone */
 	uint32_t chain; /* archives beside its own that were needed at the time: 0 for a full one */
 	bool is_stable; /* the store was one and the same while it was read */
