@@ -26,6 +26,7 @@ int keep_state_before(const struct change *c, const struct check_summary *before
 		.health = &health,
 		.jobs = app_jobs(c->app),
 		.clock = c->app->clock,
+		.seen = file_known_seen(session_known(c->session)),
 	};
 	int r;
 

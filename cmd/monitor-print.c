@@ -39,7 +39,7 @@ static int list(struct taking *t, struct vs_err *err)
 	struct vs_err unwatched = { 0 };
 
 	if (t->watch && t->print->is_watched)
-		t->print->is_watched = file_watch_add(t->watch, t->dirfd, &unwatched) == 0;
+		t->print->is_watched = file_watch_add(t->watch, t->dirfd, &unwatched) >= 0;
 	return file_list(t->dirfd, take_entry, t, err);
 }
 

@@ -72,6 +72,7 @@ struct lister {
 	struct buf pending; /* directories to look into, each with a NUL behind it */
 	char dir[PATH_MAX]; /* the one being listed; "" for the store itself */
 	int dirfd;
+	struct file_seen *seen;
 };
 
 static void lister_fini(struct lister *l)
@@ -154,9 +155,10 @@ static int compare_paths(const void *a, const void *b, void *text)
 	return strcmp((const char *)text + x->path, (const char *)text + y->path);
 }
 
-static int list_files(struct tree_list *list, int store_dirfd, struct vs_err *err)
+static int list_files(struct tree_list *list, int store_dirfd, struct file_seen *seen,
+		      struct vs_err *err)
 {
-	cleanup_(lister_fini) struct lister l = { .list = list, .dirfd = -1 };
+	cleanup_(lister_fini) struct lister l = { .list = list, .dirfd = -1, .seen = seen };
 	int r = 0;
 
 	buf_append(&l.pending, "", 1);
@@ -165,7 +167,8 @@ static int list_files(struct tree_list *list, int store_dirfd, struct vs_err *er
 		file_closep(&l.dirfd);
 		r = open_below(store_dirfd, l.dir, strlen(l.dir), &l.dirfd, err);
 		if (r == 0)
-			r = file_list(l.dirfd, add_entry, &l, err);
+			r = file_seen_list(file_seen_dir(l.seen, l.dirfd), l.dirfd, add_entry, &l,
+					   err);
 		if (r < 0 && l.dir[0] != '\0')
 			return vs_err_in(err, "%s", l.dir);
 	}
@@ -279,8 +282,8 @@ static int read_file(struct reading *r, struct tree_worker *w, int dirfd, const 
 	return status;
 }
 
-static int digest_file(struct reading *r, struct tree_worker *w, int dirfd, size_t index,
-		       size_t dir, struct vs_err *err)
+static int digest_file(struct reading *r, struct tree_worker *w, struct file_seen_dir *seen,
+		       int dirfd, size_t index, size_t dir, struct vs_err *err)
 {
 	struct tree_file *f = &r->list->files[index];
 	const char *path = path_of(r->list, index);
@@ -288,8 +291,7 @@ static int digest_file(struct reading *r, struct tree_worker *w, int dirfd, size
 	struct file_info info;
 	int status;
 
-	if (!file_known_is_empty(r->known) &&
-	    file_stat_at(dirfd, name, FILE_NO_FOLLOW, &info, err) == 0 &&
+	if (!file_known_is_empty(r->known) && file_seen_stat(seen, dirfd, name, &info, err) == 0 &&
 	    file_known_find(r->known, &info, &f->digest, NULL))
 		return 0;
 	status = read_file(r, w, dirfd, name, f, err);
@@ -302,14 +304,17 @@ static void run_batch(void *ctx, unsigned worker, size_t index)
 	struct tree_worker *w = &r->workers[worker];
 	const struct batch *b = &r->batches[index];
 	cleanup_(file_closep) int dirfd = -1;
+	struct file_seen_dir *seen = NULL;
 	int status;
 
 	if (w->failed != SIZE_MAX)
 		return;
 	status =
 		open_below(r->store_dirfd, path_of(r->list, b->first), b->dir_len, &dirfd, &w->err);
+	if (status == 0)
+		seen = file_seen_dir(file_known_seen(r->known), dirfd);
 	for (size_t i = 0; status == 0 && i < b->count; i++)
-		status = digest_file(r, w, dirfd, b->first + i, b->dir_len, &w->err);
+		status = digest_file(r, w, seen, dirfd, b->first + i, b->dir_len, &w->err);
 	if (status < 0)
 		w->failed = index;
 }
@@ -368,7 +373,7 @@ int audit_tree_digest(struct audit_tree *tree, int store_dirfd, unsigned threads
 						    .store_dirfd = store_dirfd };
 	int status;
 
-	status = list_files(&list, store_dirfd, err);
+	status = list_files(&list, store_dirfd, file_known_seen(tree->known), err);
 	if (status < 0)
 		return status;
 	make_batches(&r);

@@ -52,6 +52,7 @@ struct scan {
 	atomic_size_t weight; /* of the collections opened in this window */
 
 	const struct collection *collection; /* whose documents are being visited */
+	struct file_seen_dir *seen;          /* its directory */
 	struct chunk chunks[CHUNKS_AT_A_TIME];
 	size_t chunk_count;
 
@@ -163,7 +164,7 @@ static bool is_seen(struct scan *scan, void *chunk, size_t index, const struct c
 
 	if (!scan->req->known || !v->again || entry->type != FILE_REGULAR ||
 	    file_known_is_empty(scan->req->known) ||
-	    file_stat_at(scan->collection->dirfd, entry->name, FILE_NO_FOLLOW, &info, &ignored) < 0)
+	    file_seen_stat(scan->seen, scan->collection->dirfd, entry->name, &info, &ignored) < 0)
 		return false;
 	return file_known_find(scan->req->known, &info, NULL, &remark) && remark.flags != 0 &&
 	       v->again(v->ctx, chunk, index, entry, &remark, info.size);
@@ -298,6 +299,7 @@ static int visit_collection(struct scan *scan, const struct collection *collecti
 	int r = 0;
 
 	scan->collection = collection;
+	scan->seen = file_seen_dir(file_known_seen(scan->req->known), collection->dirfd);
 	if (v->collection_begin)
 		r = v->collection_begin(v->ctx, &collection->shown, err);
 	if (r == 0 && scan->req->decode)

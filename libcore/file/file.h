@@ -28,6 +28,7 @@ struct file_info {
 	uint64_t inode;
 	uint32_t mode;         /* permission bits */
 	uint32_t owner, group; /* by number */
+	uint32_t links;        /* names that it has */
 	int64_t modified_ns;
 	int64_t changed_ns;
 	int64_t born_ns; /* 0 where the file system does not record it */
@@ -129,4 +130,5 @@ must_check_ int file_digest_fd(int fd, struct digest *out, uint64_t *size, struc
 
 #include "file/ops.h"
 
+#include "file/seen.h"
 #include "file/watch.h"

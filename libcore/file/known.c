@@ -31,7 +31,8 @@ struct part {
 };
 
 struct file_known {
-	int64_t settled_ns; /* what changed before is kept */
+	struct file_seen *seen; /* owned */
+	int64_t settled_ns;     /* what changed before is kept */
 	atomic_size_t count;
 	struct part parts[PARTS];
 };
@@ -45,6 +46,7 @@ struct file_known *file_known_new_at(int64_t now_ns)
 {
 	struct file_known *known = vs_alloc(sizeof(*known));
 
+	known->seen = file_seen_new();
 	known->settled_ns = now_ns - SETTLED_NS;
 	for (size_t i = 0; i < PARTS; i++)
 		pthread_mutex_init(&known->parts[i].lock, NULL);
@@ -61,8 +63,14 @@ void file_known_freep(struct file_known **known_)
 		pthread_mutex_destroy(&known->parts[i].lock);
 		free(known->parts[i].entries);
 	}
+	file_seen_freep(&known->seen);
 	free(known);
 	*known_ = NULL;
+}
+
+struct file_seen *file_known_seen(const struct file_known *known)
+{
+	return known ? known->seen : NULL;
 }
 
 bool file_known_is_empty(const struct file_known *known)

@@ -26,6 +26,9 @@ struct file_known *file_known_new(void);
 struct file_known *file_known_new_at(int64_t now_ns);
 void file_known_freep(struct file_known **known);
 
+/* What was seen of directories in the same run (seen.h); borrowed, NULL for NULL. */
+struct file_seen *file_known_seen(const struct file_known *known);
+
 /* Is there anything that could be found? Asking saves a look at each file. */
 bool file_known_is_empty(const struct file_known *known);
 

@@ -145,6 +145,7 @@ static int look(int dirfd, const char *name, int how, struct file_info *out, str
 		.mode = st.stx_mode & 07777u,
 		.owner = st.stx_uid,
 		.group = st.stx_gid,
+		.links = st.stx_nlink,
 		.modified_ns = nanoseconds(&st.stx_mtime),
 		.changed_ns = nanoseconds(&st.stx_ctime),
 		.born_ns = st.stx_mask & STATX_BTIME ? nanoseconds(&st.stx_btime) : 0,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * Watching directories with inotify(7). Events are counted and never interpreted: one is enough for
- * a caller to look, and none at all is what makes a look needless.
+ * Watching directories with inotify(7). An event is a reason to look, never an answer, and none at all
+ * is what makes a look needless.
  */
 
 #include "file/file.h"
@@ -63,27 +63,62 @@ static bool is_of_this_machine(int fd)
 int file_watch_add(struct file_watch *watch, int dirfd, struct vs_err *err)
 {
 	char path[32];
+	int number;
 
 	if (!is_of_this_machine(dirfd))
 		return vs_fail(err, VS_ENOTSUP,
 			       "the file system may be written to from another machine");
 	/* The directory itself, whatever its name stands for by now. */
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", dirfd);
-	if (inotify_add_watch(watch->fd, path, EVENTS) < 0)
+	number = inotify_add_watch(watch->fd, path, EVENTS);
+	if (number < 0)
 		return vs_fail(err, VS_ENOTSUP, "a directory cannot be watched: %s",
 			       strerror(errno));
-	return 0;
+	return number;
 }
 
-bool file_watch_take(struct file_watch *watch)
+static struct file_event event_of(const struct inotify_event *e)
+{
+	return (struct file_event){
+		.number = e->mask & IN_Q_OVERFLOW ? -1 : e->wd,
+		.name = e->len > 0 ? e->name : NULL,
+		.is_listing =
+			(e->mask & (IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO)) != 0,
+		.is_gone = (e->mask & (IN_DELETE_SELF | IN_UNMOUNT | IN_IGNORED)) != 0,
+	};
+}
+
+void file_watch_each(struct file_watch *watch,
+		     void (*fn)(void *ctx, const struct file_event *event), void *ctx)
 {
 	_Alignas(struct inotify_event) unsigned char events[4096];
-	bool has_any = false;
 	ssize_t len;
 
 	do {
 		len = read(watch->fd, events, sizeof(events));
-		has_any |= len > 0;
+		for (size_t at = 0; len > 0 && at < (size_t)len;) {
+			const struct inotify_event *e = (const void *)(events + at);
+			const struct file_event event = event_of(e);
+
+			fn(ctx, &event);
+			at += sizeof(*e) + e->len;
+		}
 	} while (len > 0 || (len < 0 && errno == EINTR));
-	return has_any || len == 0 || errno != EAGAIN;
+	/* Without a word of the kernel nothing is known. */
+	if (len == 0 || errno != EAGAIN)
+		fn(ctx, &(struct file_event){ .number = -1, .is_gone = true });
+}
+
+static void note_event(void *ctx, const struct file_event *event)
+{
+	(void)event;
+	*(bool *)ctx = true;
+}
+
+bool file_watch_take(struct file_watch *watch)
+{
+	bool has_any = false;
+
+	file_watch_each(watch, note_event, &has_any);
+	return has_any;
 }

@@ -22,6 +22,7 @@ void file_watch_closep(struct file_watch **watch);
 /*
  * Watch the entries of the directory that @dirfd stands for, but not what is in directories below
  * it. The descriptor may be closed afterwards.
+ * Returns the number that events of it have, the same for the same directory, or
  * VS_ENOTSUP: its file system may be written to by others, or no further directory can be watched.
  */
 must_check_ int file_watch_add(struct file_watch *watch, int dirfd, struct vs_err *err);
@@ -31,3 +32,14 @@ must_check_ int file_watch_add(struct file_watch *watch, int dirfd, struct vs_er
  * than the kernel holds, or a directory is not watched any more.
  */
 bool file_watch_take(struct file_watch *watch);
+
+struct file_event {
+	int number;       /* of the directory; -1: events were lost, of any of them */
+	const char *name; /* of the entry; NULL: it is of the directory itself */
+	bool is_listing;  /* an entry came, went or was renamed */
+	bool is_gone; /* the directory is not watched any more: its inode may be another's next */
+};
+
+/* The same, one by one. */
+void file_watch_each(struct file_watch *watch,
+		     void (*fn)(void *ctx, const struct file_event *event), void *ctx);

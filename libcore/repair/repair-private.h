@@ -23,7 +23,8 @@ struct look {
 	int64_t oldest_ns;
 };
 
-must_check_ int look_at_store(struct look *out, int store_dirfd, struct vs_err *err);
+must_check_ int look_at_store(struct look *out, int store_dirfd, struct file_seen *seen,
+			      struct vs_err *err);
 void look_fini(struct look *look);
 
 /* The first entry in which two looks differ, borrowed from one of them; NULL: they are alike. */

@@ -151,7 +151,7 @@ static int look_first(struct session *s, struct vs_err *err)
 	int64_t age;
 	int r;
 
-	r = look_at_store(&s->look, s->store->dirfd, err);
+	r = look_at_store(&s->look, s->store->dirfd, file_known_seen(session_known(s)), err);
 	if (r < 0)
 		return r;
 	age = look_age_s(&s->look, clock_now_ns(s->opts.clock));
@@ -173,7 +173,7 @@ static int look_again(struct session *s, struct vs_err *err)
 	const char *changed;
 	int r;
 
-	r = look_at_store(&now, s->store->dirfd, err);
+	r = look_at_store(&now, s->store->dirfd, file_known_seen(session_known(s)), err);
 	if (r < 0)
 		return r;
 	changed = look_difference(&s->look, &now);

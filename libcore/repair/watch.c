@@ -45,6 +45,7 @@ struct looking {
 	int64_t newest_ns, oldest_ns;
 	bool is_directory; /* to be listed */
 	int store_dirfd, dirfd;
+	struct file_seen_dir *seen;
 	int result;
 	struct vs_err err;
 };
@@ -53,6 +54,7 @@ struct watching {
 	struct looking *row; /* of each part; owned */
 	size_t count, cap;
 	int dirfd;
+	struct file_seen *seen; /* borrowed; NULL: none */
 	struct look *look;
 };
 
@@ -75,7 +77,7 @@ static int look_at_file(void *ctx, const char *name, enum file_type type, struct
 
 	if (type == FILE_DIRECTORY)
 		return 0;
-	r = file_stat_at(l->dirfd, name, FILE_NO_FOLLOW, &info, err);
+	r = file_seen_stat(l->seen, l->dirfd, name, &info, err);
 	/* Gone again: the next look shows it. */
 	if (r == VS_ENOENT)
 		return 0;
@@ -123,8 +125,10 @@ static void look_into(void *ctx, unsigned worker, size_t index)
 	/* What cannot be read does not show changes; verification tells about it. */
 	if (l->result == VS_ENOENT || l->result == VS_EACCES)
 		l->result = 0;
-	else if (l->result == 0)
-		l->result = file_list(dirfd, look_at_file, l, &l->err);
+	if (l->result < 0 || dirfd < 0)
+		return;
+	l->seen = file_seen_dir(w->seen, dirfd);
+	l->result = file_seen_list(l->seen, dirfd, look_at_file, l, &l->err);
 }
 
 static int look_into_all(struct watching *w, struct vs_err *err)
@@ -154,10 +158,10 @@ static int by_name(const void *a, const void *b)
 	return strcmp(((const struct look_part *)a)->name, ((const struct look_part *)b)->name);
 }
 
-int look_at_store(struct look *out, int store_dirfd, struct vs_err *err)
+int look_at_store(struct look *out, int store_dirfd, struct file_seen *seen, struct vs_err *err)
 {
 	cleanup_(look_fini) struct look look = { 0 };
-	struct watching w = { .look = &look, .dirfd = store_dirfd };
+	struct watching w = { .look = &look, .dirfd = store_dirfd, .seen = seen };
 	int r;
 
 	r = file_list(store_dirfd, look_at_top, &w, err);

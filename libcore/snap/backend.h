@@ -18,7 +18,8 @@ struct snap_found {
 };
 
 struct snap_listing {
-	unsigned jobs; /* threads to list with; 0 is 1. Set before listing */
+	unsigned jobs;          /* threads to list with; 0 is 1. Set before listing */
+	struct file_seen *seen; /* likewise; borrowed, NULL: every file is looked at */
 	struct snap_found *files;
 	size_t file_count, file_cap;
 	struct snap_directory *directories;

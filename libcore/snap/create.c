@@ -62,6 +62,7 @@ static void making_fini(struct making *mk)
 	snap_manifest_freep(&mk->parent);
 	snap_manifest_freep(&mk->m);
 	snap_listing_fini(&mk->listing);
+	file_seen_freep(&mk->own_seen);
 	free(mk->items);
 	buf_fini(&mk->list);
 	pool_freep(&mk->pool);
@@ -184,6 +185,7 @@ static int describe(struct making *mk, struct vs_err *err)
 static int look(struct making *mk, struct snap_listing *out, struct vs_err *err)
 {
 	out->jobs = mk->req->jobs;
+	out->seen = mk->seen;
 	return mk->backend->list(mk->store, mk->state, out, err);
 }
 
@@ -458,6 +460,9 @@ int snap_create(int state_dirfd, const struct store *store, const struct snap_cr
 	mk.m->store_kind = vs_strdup(store_kind_name(store->kind));
 	note_owner(mk.m, store);
 	mk.digest = digest_ctx_new();
+	if (!req->seen)
+		mk.own_seen = file_seen_new();
+	mk.seen = req->seen ? req->seen : mk.own_seen;
 	r = snap_backend_for(store->kind, &mk.backend, err);
 	if (r == 0)
 		r = refuse_inside(&mk, err);

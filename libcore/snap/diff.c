@@ -135,7 +135,10 @@ int snap_compare_known(const struct snap_comparison *what,
 				 const struct snap_member *member, struct vs_err *err),
 		       void *ctx, struct vs_err *err)
 {
-	cleanup_(snap_listing_fini) struct snap_listing now = { .jobs = what->jobs };
+	cleanup_(snap_listing_fini) struct snap_listing now = {
+		.jobs = what->jobs,
+		.seen = file_known_seen(what->known),
+	};
 	struct snap_create_request req = { .clock = &vs_clock_system };
 	cleanup_(digests_fini) struct digests d = {
 		.mk = { .req = &req, .store = what->store },

@@ -21,13 +21,14 @@ void snap_listing_fini(struct snap_listing *l)
 	free(l->files);
 	free(l->directories);
 	free(l->skipped);
-	*l = (struct snap_listing){ .jobs = l->jobs };
+	*l = (struct snap_listing){ .jobs = l->jobs, .seen = l->seen };
 }
 
 struct walk {
 	struct snap_listing *out;
 	const char *in; /* path of the directory being listed, "" for the store */
 	int dirfd;
+	struct file_seen_dir *seen; /* borrowed; NULL: nothing is kept of it */
 };
 
 static char *path_below(const char *in, const char *name)
@@ -97,7 +98,7 @@ static int add_entry(void *ctx, const char *name, enum file_type type, struct vs
 	int r;
 
 	(void)type;
-	r = file_stat_at(w->dirfd, name, FILE_NO_FOLLOW, &info, err);
+	r = file_seen_stat(w->seen, w->dirfd, name, &info, err);
 	if (r == VS_ENOENT)
 		return 0; /* gone since it was listed */
 	if (r < 0)
@@ -166,7 +167,8 @@ static int walk_one(int dirfd, const char *path, struct snap_listing *out, struc
 	if (r < 0)
 		return r;
 	w.dirfd = fd;
-	r = file_list(fd, add_entry, &w, err);
+	w.seen = file_seen_dir(out->seen, fd);
+	r = file_seen_list(w.seen, fd, add_entry, &w, err);
 	return r < 0 && path[0] ? vs_err_in(err, "%s", path) : r;
 }
 
@@ -228,6 +230,9 @@ static int walk_wave(int dirfd, struct pool *pool, struct snap_listing *out, siz
 	cleanup_(vs_freep) int *results = vs_alloc_array(count, sizeof(*results));
 	struct wave w = { dirfd, out->directories + first, found, errors, results };
 	int r = 0;
+
+	for (size_t i = 0; i < count; i++)
+		found[i].seen = out->seen;
 
 	qsort(out->directories + first, count, sizeof(*out->directories), compare_directories);
 	pool_run(pool, count, walk_in_wave, &w);

@@ -34,6 +34,8 @@ struct making {
 	char id[SNAP_ID_MAX + 1];
 	char part[SNAP_FILE_MAX];     /* the archive, while it is written */
 	struct snap_manifest *parent; /* NULL: none that may be built on; owned */
+	struct file_seen *seen;       /* what looks at the store have seen: the request's, or */
+	struct file_seen *own_seen;   /* owned; that where the request has none */
 	struct snap_listing listing;
 	struct item *items; /* one for each file of the listing; owned */
 	struct pool *pool;

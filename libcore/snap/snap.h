@@ -156,7 +156,7 @@ struct snap_manifest {
 	 * say. What root restores is given to them. */
 	bool has_owner;
 	uint32_t owner, group;
-	char *parent;     /* the snapshot that this one built on; NULL: it stands alone */
+	char *parent;   /* the snapshot that this one built on; NULL: it stands alone */
 	uint32_t chain; /* archives beside its own that were needed at the time: 0 for a full one */
 	bool is_stable; /* the store was one and the same while it was read */
 	enum snap_status status;
@@ -266,6 +266,7 @@ struct snap_create_request {
 	unsigned jobs;
 	const struct vs_clock *clock;
 	struct vs_progress *progress; /* items are files; may be NULL */
+	struct file_seen *seen; /* what was seen of the store in this run; borrowed, may be NULL */
 };
 
 /*

@@ -594,3 +594,156 @@ Test(file_watch, not_what_other_machines_may_write)
 		return;
 	cr_assert_eq(file_watch_add(watch, proc, &err), VS_ENOTSUP);
 }
+
+/* ---- file_seen ---- */
+
+struct told {
+	char names[200];
+	unsigned count;
+};
+
+static int tell_name(void *ctx, const char *name, enum file_type type, struct vs_err *err)
+{
+	struct told *told = ctx;
+	size_t len = strlen(told->names);
+
+	(void)type;
+	(void)err;
+	snprintf(told->names + len, sizeof(told->names) - len, "%s ", name);
+	told->count++;
+	return 0;
+}
+
+static uint64_t seen_size(struct file_seen *seen, int dirfd, const char *name)
+{
+	struct file_seen_dir *dir = file_seen_dir(seen, dirfd);
+	struct file_info info = { 0 }, now = { 0 };
+	struct vs_err err = { 0 };
+	int r = file_seen_stat(dir, dirfd, name, &info, &err);
+
+	cr_assert_eq(r, file_stat_at(dirfd, name, FILE_NO_FOLLOW, &now, &err), "%s", name);
+	cr_assert(memcmp(&info, &now, sizeof(now)) == 0, "%s is not seen as it is", name);
+	return info.size;
+}
+
+static void seen_list_is(struct file_seen *seen, int dirfd, unsigned count, const char *has)
+{
+	struct told told = { 0 };
+	struct vs_err err = { 0 };
+
+	cr_assert_eq(file_seen_list(file_seen_dir(seen, dirfd), dirfd, tell_name, &told, &err), 0);
+	cr_assert_eq(told.count, count, "%s", told.names);
+	cr_assert_not_null(strstr(told.names, has), "%s", told.names);
+}
+
+/* Nothing is asked twice: what is remembered stands although the descriptor is of another directory. */
+Test(file_seen, is_remembered)
+{
+	cleanup_(file_seen_freep) struct file_seen *seen = file_seen_new();
+	cleanup_(file_closep) int proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct file_seen_dir *dir;
+	struct told told = { 0 };
+	struct file_info info;
+	struct vs_err err = { 0 };
+	int dirfd;
+
+	scratch_new(&dirfd);
+	scratch_write(dirfd, "file", "abcd", 4);
+	dir = file_seen_dir(seen, dirfd);
+	if (!dir)
+		return;
+	cr_assert_eq(file_seen_stat(dir, dirfd, "file", &info, &err), 0);
+	cr_assert_eq(file_seen_list(dir, dirfd, tell_name, &told, &err), 0);
+	cr_assert_eq(file_seen_stat(dir, proc, "file", &info, &err), 0, "%s", err.text);
+	cr_assert_eq(info.size, 4);
+	cr_assert_eq(file_seen_list(dir, proc, tell_name, &told, &err), 0);
+	cr_assert_str_eq(told.names, "file file ");
+	cr_assert_eq(file_seen_dir(seen, dirfd), dir);
+	cr_assert_null(file_seen_dir(seen, proc), "another machine may write there");
+	cr_assert_null(file_seen_dir(NULL, dirfd));
+}
+
+Test(file_seen, each_change_shows)
+{
+	cleanup_(file_seen_freep) struct file_seen *seen = file_seen_new();
+	int dirfd, below, fd;
+
+	scratch_new(&dirfd);
+	scratch_write(dirfd, "file", "abcd", 4);
+	cr_assert_eq(mkdirat(dirfd, "below", 0700), 0);
+	cr_assert_eq(seen_size(seen, dirfd, "file"), 4);
+	seen_list_is(seen, dirfd, 2, "file");
+	fd = openat(dirfd, "file", O_WRONLY | O_CLOEXEC);
+	cr_assert_eq(pwrite(fd, "x", 1, 10), 1);
+	cr_assert_eq(seen_size(seen, dirfd, "file"), 11);
+	cr_assert_eq(fchmod(fd, 0640), 0);
+	seen_size(seen, dirfd, "file");
+	cr_assert_eq(pwrite(fd, "y", 1, 10), 1);
+	seen_size(seen, dirfd, "file");
+	close(fd);
+	/* By another name, which nobody watches. */
+	scratch_write(dirfd, "below/two", "abcd", 4);
+	cr_assert_eq(linkat(dirfd, "below/two", dirfd, "two", 0), 0);
+	cr_assert_eq(seen_size(seen, dirfd, "two"), 4);
+	fd = openat(dirfd, "below/two", O_WRONLY | O_TRUNC | O_CLOEXEC);
+	cr_assert_eq(seen_size(seen, dirfd, "two"), 0);
+	close(fd);
+	cr_assert_eq(unlinkat(dirfd, "two", 0), 0);
+	seen_size(seen, dirfd, "below");
+	scratch_write(dirfd, "below/more", "x", 1);
+	seen_size(seen, dirfd, "below");
+	cr_assert_eq(renameat(dirfd, "file", dirfd, "moved"), 0);
+	seen_size(seen, dirfd, "file");
+	seen_list_is(seen, dirfd, 2, "moved");
+	cr_assert_eq(unlinkat(dirfd, "moved", 0), 0);
+	seen_list_is(seen, dirfd, 1, "below");
+	below = openat(dirfd, "below", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	seen_list_is(seen, below, 2, "more");
+	close(below);
+}
+
+/* One that is made where another was may have its number, and is not it. */
+Test(file_seen, a_directory_in_the_place_of_another)
+{
+	cleanup_(file_seen_freep) struct file_seen *seen = file_seen_new();
+	int dirfd;
+
+	scratch_new(&dirfd);
+	for (unsigned i = 1; i < 5; i++) {
+		char name[16];
+		int below;
+
+		cr_assert_eq(mkdirat(dirfd, "below", 0700), 0);
+		snprintf(name, sizeof(name), "below/%u", i);
+		scratch_write(dirfd, name, "xxxx", i);
+		scratch_write(dirfd, "below/file", "xxxx", i);
+		below = openat(dirfd, "below", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		seen_list_is(seen, below, 2, name + 6);
+		cr_assert_eq(seen_size(seen, below, "file"), i);
+		close(below);
+		cr_assert_eq(unlinkat(dirfd, name, 0), 0);
+		cr_assert_eq(unlinkat(dirfd, "below/file", 0), 0);
+		cr_assert_eq(unlinkat(dirfd, "below", AT_REMOVEDIR), 0);
+	}
+}
+
+/* More events than the kernel keeps: all is looked at again. */
+Test(file_seen, after_more_than_the_kernel_holds)
+{
+	cleanup_(file_seen_freep) struct file_seen *seen = file_seen_new();
+	int dirfd, fds[2];
+
+	scratch_new(&dirfd);
+	scratch_write(dirfd, "a", "x", 1);
+	scratch_write(dirfd, "b", "x", 1);
+	scratch_write(dirfd, "c", "x", 1);
+	seen_size(seen, dirfd, "c");
+	for (int i = 0; i < 2; i++)
+		fds[i] = openat(dirfd, i == 0 ? "a" : "b", O_WRONLY | O_CLOEXEC);
+	for (int i = 0; i < 40000; i++)
+		cr_assert_eq(pwrite(fds[i % 2], "x", 1, 0), 1);
+	scratch_write(dirfd, "c", "longer", 6);
+	cr_assert_eq(seen_size(seen, dirfd, "c"), 6);
+	close(fds[0]);
+	close(fds[1]);
+}
