@@ -107,6 +107,8 @@ must_check_ int journal_open_parent(int dirfd, const char *path, int *parent, co
 void record_format_step(const struct step *step, size_t number, struct buf *out);
 must_check_ int record_load(struct journal **out, int state_dirfd, int store_dirfd, const char *run,
 			    struct vs_err *err);
+/* Does the last line say that the run was ended? Reads only that: records may be long. */
+must_check_ int record_is_ended(int run_dirfd, bool *out, struct vs_err *err);
 must_check_ int record_append_state(struct journal *j, const char *state, struct vs_err *err);
 
 /* apply.c: from whatever state a kill has left, to all steps done, or to none. */

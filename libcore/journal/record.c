@@ -257,6 +257,47 @@ int record_load(struct journal **out, int state_dirfd, int store_dirfd, const ch
 	return 0;
 }
 
+#define TAIL 512
+
+/* A line that was cut, or that is too long to be one of these, says no. */
+static bool says_ended(struct slice tail)
+{
+	cleanup_(jr_freep) struct jr *line = NULL;
+	const unsigned char *before;
+	const char *state;
+	struct vs_err ignored;
+
+	if (tail.len == 0 || tail.ptr[tail.len - 1] != '\n')
+		return false;
+	tail.len--;
+	before = memrchr(tail.ptr, '\n', tail.len);
+	if (!before)
+		return false;
+	tail = slice_of(before + 1, (size_t)(tail.ptr + tail.len - before - 1));
+	return jr_parse(&line, tail, &ignored) == 0 && jr_get_str(line, "state", &state) &&
+	       (strcmp(state, "done") == 0 || strcmp(state, "taken-back") == 0);
+}
+
+int record_is_ended(int run_dirfd, bool *out, struct vs_err *err)
+{
+	cleanup_(file_closep) int fd = -1;
+	unsigned char tail[TAIL];
+	struct file_info info;
+	ssize_t got;
+	int r;
+
+	fd = openat(run_dirfd, JOURNAL_RECORD, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0)
+		return vs_fail_errno(err, "%s", JOURNAL_RECORD);
+	r = file_stat_fd(fd, &info, err);
+	if (r < 0)
+		return r;
+	got = pread(fd, tail, sizeof(tail),
+		    info.size > sizeof(tail) ? (off_t)(info.size - sizeof(tail)) : 0);
+	*out = got > 0 && says_ended(slice_of(tail, (size_t)got));
+	return 0;
+}
+
 int record_append_state(struct journal *j, const char *state, struct vs_err *err)
 {
 	cleanup_(file_closep) int fd = -1;

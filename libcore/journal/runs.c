@@ -58,20 +58,19 @@ static int load_names(int state_dirfd, struct run_names *out, int *dirfd, struct
 	return r;
 }
 
-/* Was the run prepared, that is, does its record have its name? */
-static int is_prepared(int journal_dirfd, const char *run, bool *out, struct vs_err *err)
+/* Was the run prepared, that is, does its record have its name; and was it ended? */
+static int look_at_run(int journal_dirfd, const char *run, bool *is_prepared, bool *is_ended,
+		       struct vs_err *err)
 {
 	cleanup_(file_closep) int fd = -1;
-	struct file_info info;
 	int r;
 
+	*is_ended = false;
 	r = file_open_dir(journal_dirfd, run, FILE_NO_FOLLOW, &fd, err);
 	if (r == 0)
-		r = file_stat_at(fd, JOURNAL_RECORD, FILE_NO_FOLLOW, &info, err);
-	if (r < 0 && r != VS_ENOENT)
-		return r;
-	*out = r == 0;
-	return 0;
+		r = record_is_ended(fd, is_ended, err);
+	*is_prepared = r == 0;
+	return r == VS_ENOENT ? 0 : r;
 }
 
 static int remove_entry(void *ctx, const char *name, enum file_type type, struct vs_err *err)
@@ -117,9 +116,9 @@ int journal_list(int state_dirfd, struct journal_run_info **runs, size_t *count,
 	list = vs_alloc_array(names.count, sizeof(*list));
 	for (size_t i = 0; i < names.count; i++) {
 		cleanup_(journal_freep) struct journal *j = NULL;
-		bool prepared;
+		bool prepared, ended;
 
-		r = is_prepared(dirfd, names.names[i], &prepared, err);
+		r = look_at_run(dirfd, names.names[i], &prepared, &ended, err);
 		if (r == 0 && !prepared)
 			continue;
 		if (r == 0)
@@ -193,13 +192,15 @@ int journal_recover(int state_dirfd, int store_dirfd, void (*report)(void *ctx, 
 	r = load_names(state_dirfd, &names, &dirfd, err);
 	for (size_t i = 0; r == 0 && i < names.count; i++) {
 		cleanup_(journal_freep) struct journal *j = NULL;
-		bool prepared = false;
+		bool prepared, ended;
 
-		r = is_prepared(dirfd, names.names[i], &prepared, err);
+		r = look_at_run(dirfd, names.names[i], &prepared, &ended, err);
 		if (r == 0 && !prepared) {
 			r = remove_run(dirfd, names.names[i], err);
 			continue;
 		}
+		if (r == 0 && ended)
+			continue;
 		if (r == 0)
 			r = record_load(&j, state_dirfd, store_dirfd, names.names[i], err);
 		if (r < 0 || j->state != RUN_PREPARED)
@@ -212,25 +213,22 @@ int journal_recover(int state_dirfd, int store_dirfd, void (*report)(void *ctx, 
 
 int journal_prune(int state_dirfd, size_t keep, struct vs_err *err)
 {
-	struct journal_run_info *runs = NULL;
+	cleanup_(run_names_fini) struct run_names names = { 0 };
 	cleanup_(file_closep) int dirfd = -1;
-	size_t count = 0;
 	size_t excess;
 	int r;
 
-	r = journal_list(state_dirfd, &runs, &count, err);
-	if (r < 0)
-		return r;
-	if (count > 0)
-		r = file_open_dir(state_dirfd, JOURNAL_DIR, FILE_NO_FOLLOW, &dirfd, err);
-	excess = count > keep ? count - keep : 0;
-	for (size_t i = 0; r == 0 && i < count && excess > 0; i++) {
-		if (runs[i].state == RUN_PREPARED)
+	r = load_names(state_dirfd, &names, &dirfd, err);
+	excess = names.count > keep ? names.count - keep : 0;
+	for (size_t i = 0; r == 0 && i < names.count && excess > 0; i++) {
+		bool prepared, ended;
+
+		r = look_at_run(dirfd, names.names[i], &prepared, &ended, err);
+		if (r < 0 || !ended)
 			continue;
-		r = remove_run(dirfd, runs[i].run, err);
+		r = remove_run(dirfd, names.names[i], err);
 		excess--;
 	}
-	journal_list_free(runs, count);
 	return r;
 }
 
