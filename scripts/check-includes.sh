@@ -71,7 +71,7 @@ BEGIN {
 	home("^(archive|archive_entry)[.]h$", "^libcore/snap/[^/]*[.]c$")
 	home("^sqlite3", "^libcore/chroma/(db[.]c|db-private[.]h|edit[.]c|fulltext[.]c|fulltext-tokens[.]c)$")
 	home("^jansson", "^libcore/util/json-read[.]c$")
-	home("^pthread[.]h$", "^(libcore/(util/pool|file/known)|cmd/monitor|cmd/monitor-http)[.]c$")
+	home("^pthread[.]h$", "^(libcore/(util/pool|file/(known|seen))|cmd/monitor|cmd/monitor-http)[.]c$")
 	home("^(err|error|getopt|argp|syslog)[.]h$", "^cmd/")
 	home("^(curl|microhttpd)", "^cmd/")
 

@@ -186,7 +186,7 @@ int journal_recover(int state_dirfd, int store_dirfd, void (*report)(void *ctx, 
 {
 	cleanup_(run_names_fini) struct run_names names = { 0 };
 	cleanup_(file_closep) int dirfd = -1;
-	int ended = 0;
+	int count = 0;
 	int r;
 
 	r = load_names(state_dirfd, &names, &dirfd, err);
@@ -206,9 +206,9 @@ int journal_recover(int state_dirfd, int store_dirfd, void (*report)(void *ctx, 
 		if (r < 0 || j->state != RUN_PREPARED)
 			continue;
 		r = end_run(j, report, ctx, err);
-		ended += r == 0;
+		count += r == 0;
 	}
-	return r < 0 ? r : ended;
+	return r < 0 ? r : count;
 }
 
 int journal_prune(int state_dirfd, size_t keep, struct vs_err *err)
