@@ -206,6 +206,14 @@ static const struct metric_row {
 	  FROM_WATCHED },
 };
 
+/* Metrics tell whole seconds. */
+static double whole_seconds(int64_t ns)
+{
+	int64_t seconds = ns / 1000000000;
+
+	return (double)seconds;
+}
+
 static double gauge_value(const struct monitor_target *t, enum metric_from from)
 {
 	const struct monitor_record *rec = &t->record;
@@ -226,13 +234,13 @@ static double gauge_value(const struct monitor_target *t, enum metric_from from)
 	case FROM_BYTES:
 		return (double)rec->bytes;
 	case FROM_SCAN_TIME:
-		return (double)(rec->time_ns / 1000000000);
+		return whole_seconds(rec->time_ns);
 	case FROM_SNAPSHOTS:
 		return (double)t->snapshots;
 	case FROM_SNAPSHOT_TIME:
-		return (double)(t->newest_good_ns / 1000000000);
+		return whole_seconds(t->newest_good_ns);
 	case FROM_DRILL_TIME:
-		return (double)(t->drilled_ns / 1000000000);
+		return whole_seconds(t->drilled_ns);
 	case FROM_WATCHED:
 		return t->is_watched;
 	}

@@ -183,7 +183,7 @@ static int look(struct monitor_target *t, const struct monitor_scan *scan, struc
 {
 	cleanup_(store_closep) struct store *store = NULL;
 	struct tree_print now;
-	bool is_same;
+	bool is_same = false;
 	int r;
 
 	r = store_open(&store, t->path, 0, err);

@@ -4,7 +4,7 @@
 
 #include "file/file.h"
 
-#define RECORD_SIZE_MAX (64 * 1024)
+#define RECORD_SIZE_MAX (UINT64_C(64) << 10)
 
 int file_read_record_at(int dirfd, const char *name, const char *kind, struct jr **out,
 			struct vs_err *err)

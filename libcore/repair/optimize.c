@@ -212,7 +212,7 @@ static int compact(struct optimizing *o, bool has_statistics, struct vs_err *err
 	cleanup_(buf_fini) struct buf detail = { 0 };
 	char before[16], after[16];
 	const char *path = NULL;
-	struct file_info info;
+	struct file_info info = { 0 };
 	int r = 0;
 
 	if (o->catalog.metadb >= 3)

@@ -331,7 +331,7 @@ static const struct statement positions[] = {
  */
 static int keep_high_water(struct salvage_work *w, struct vs_err *err)
 {
-	int64_t highest, last, collections;
+	int64_t highest = 0, last = 0, collections = 0;
 	int r;
 
 	if (w->is_whole[KIND_QUEUE])
