@@ -306,12 +306,14 @@ static int prepare(void *ctx, const struct check_summary *before, struct vs_err 
 	return r == 0 ? keep_before(g, before, err) : r;
 }
 
-static void staged(void *ctx, const struct action *a, int *dirfd, const char **name)
+/* The database of a Chroma store is compared with afterwards. */
+static bool staged(void *ctx, const struct action *a, int *dirfd, const char **name)
 {
 	const struct going_back *g = ctx;
 
 	*dirfd = g->stage_dirfd;
 	*name = a->path;
+	return strcmp(a->path, CHROMA_DATABASE) != 0;
 }
 
 static int file(void *ctx, const struct action *a, int *fd, struct vs_err *err)

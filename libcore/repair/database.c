@@ -106,7 +106,6 @@ int database_add(struct journal *j, const struct plan *plan, const struct action
 		 int store_dirfd, const char *scratch, bool is_judged, struct vs_err *err)
 {
 	cleanup_(chroma_edit_freep) struct chroma_edit *e = NULL;
-	cleanup_(file_closep) int fd = -1;
 	const char *path = NULL;
 	struct file_info info;
 	int r;
@@ -120,9 +119,8 @@ int database_add(struct journal *j, const struct plan *plan, const struct action
 		r = is_judged ? chroma_edit_end(e, &path, err) : chroma_edit_finish(e, &path, err);
 	if (r < 0)
 		return r;
-	fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0)
-		return vs_fail_errno(err, "%s", path);
 	r = database_clear(j, plan, a, store_dirfd, err);
-	return r < 0 ? r : journal_add_write_file(j, CHROMA_DATABASE, info.mode, 0, fd, err);
+	return r < 0 ? r
+		     : journal_add_write_moved(j, CHROMA_DATABASE, info.mode, 0, AT_FDCWD, path,
+					       err);
 }

@@ -78,9 +78,10 @@ struct plan_source {
 	 * of the whole store has found. */
 	int (*prepare)(void *ctx, const struct check_summary *before, struct vs_err *err);
 	int (*content)(void *ctx, const struct action *a, struct buf *out, struct vs_err *err);
-	/* For actions with is_sourced, in the place of @content: it is the file *@name of *@dirfd, which is
-	 * in the state directory and which the journal takes. Both are borrowed. */
-	void (*staged)(void *ctx, const struct action *a, int *dirfd, const char **name);
+	/* For actions with is_sourced or is_file: where the content is the file *@name of *@dirfd, which is
+	 * in the state directory and which the journal may take. Both are borrowed. False: it is to be
+	 * asked for as below. May be NULL. */
+	bool (*staged)(void *ctx, const struct action *a, int *dirfd, const char **name);
 	/* For actions with is_file: *@fd is read from its beginning, and closed. */
 	int (*file)(void *ctx, const struct action *a, int *fd, struct vs_err *err);
 	/* For actions of plan_add_sql() without statements. */

@@ -322,15 +322,8 @@ static int add_sourced(struct journal *j, const struct plan_source *source, cons
 		       struct vs_err *err)
 {
 	cleanup_(buf_fini) struct buf content = { 0 };
-	const char *name;
-	int dirfd, r;
+	int r = source->content(source->ctx, a, &content, err);
 
-	if (source->staged) {
-		source->staged(source->ctx, a, &dirfd, &name);
-		return journal_add_write_moved(j, a->path, a->mode, a->modified_ns, dirfd, name,
-					       err);
-	}
-	r = source->content(source->ctx, a, &content, err);
 	return r < 0 ? r
 		     : journal_add_write_at(j, a->path, a->mode, a->modified_ns,
 					    buf_slice(&content), err);
@@ -348,8 +341,15 @@ static int add_file(struct journal *j, const struct plan_source *source, const s
 static int add_step(struct journal *j, const struct plan_source *source, const struct action *a,
 		    struct vs_err *err)
 {
+	const char *name;
+	int dirfd;
+
 	switch (a->kind) {
 	case STEP_WRITE:
+		if ((a->is_file || a->is_sourced) && source->staged &&
+		    source->staged(source->ctx, a, &dirfd, &name))
+			return journal_add_write_moved(j, a->path, a->mode, a->modified_ns, dirfd,
+						       name, err);
 		if (a->is_file)
 			return add_file(j, source, a, err);
 		if (a->is_sourced)
