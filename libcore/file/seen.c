@@ -15,6 +15,7 @@
 #include <stdatomic.h>
 
 #define ENTRIES_MAX ((size_t)1 << 20)
+#define DIRS_MAX (1 << 20)
 #define LISTING_MAX ((size_t)32 << 20)
 #define FIRST_CAP ((size_t)16)
 
@@ -28,8 +29,7 @@ struct entry {
 struct file_seen_dir {
 	struct file_seen *seen;
 	uint64_t device, inode;
-	int number;   /* of its watch */
-	bool is_gone; /* and it is not watched any more; the lock of the whole is held for these */
+	bool is_gone; /* it is not watched any more; the lock of the whole is held */
 	pthread_mutex_t lock;
 	struct buf names; /* each with a NUL behind it */
 	struct entry *entries;
@@ -44,8 +44,12 @@ struct file_seen_dir {
 struct file_seen {
 	pthread_mutex_t lock;     /* of the list and the watch, not of what is in a directory */
 	struct file_watch *watch; /* owned; NULL: there is none to be had */
+	/* By the number of their watch, which the kernel counts up; owned. */
 	struct file_seen_dir **dirs;
 	size_t count, cap;
+	/* By inode: that number plus one, or 0. At most half of them are used. */
+	uint32_t *slots;
+	size_t slot_count, slots_used;
 	atomic_size_t entries; /* in all directories */
 };
 
@@ -75,9 +79,12 @@ void file_seen_freep(struct file_seen **seen_)
 
 	if (!seen)
 		return;
-	for (size_t i = 0; i < seen->count; i++)
-		dir_free(seen->dirs[i]);
+	for (size_t i = 0; i < seen->count; i++) {
+		if (seen->dirs[i])
+			dir_free(seen->dirs[i]);
+	}
 	free(seen->dirs);
+	free(seen->slots);
 	file_watch_closep(&seen->watch);
 	pthread_mutex_destroy(&seen->lock);
 	free(seen);
@@ -180,14 +187,46 @@ static void forget(struct file_seen_dir *dir, const struct file_event *event)
 static void on_event(void *ctx, const struct file_event *event)
 {
 	struct file_seen *seen = ctx;
+	size_t first = event->number < 0 ? 0 : (size_t)event->number;
+	size_t end = event->number < 0 ? seen->count : VS_MIN(first + 1, seen->count);
 
-	for (size_t i = 0; i < seen->count; i++) {
-		struct file_seen_dir *dir = seen->dirs[i];
-
-		if (event->number >= 0 && dir->number != event->number)
+	for (size_t i = first; i < end; i++) {
+		if (!seen->dirs[i])
 			continue;
-		forget(dir, event);
-		dir->is_gone |= event->is_gone;
+		forget(seen->dirs[i], event);
+		seen->dirs[i]->is_gone |= event->is_gone;
+	}
+}
+
+/* Where the directory is, or would be; there are slots. One that is gone is another. */
+static uint32_t *place_of(const struct file_seen *seen, uint64_t device, uint64_t inode)
+{
+	size_t at = (size_t)(inode * UINT64_C(0x9e3779b97f4a7c15) >> 32) & (seen->slot_count - 1);
+
+	for (; seen->slots[at] != 0; at = (at + 1) & (seen->slot_count - 1)) {
+		const struct file_seen_dir *dir = seen->dirs[seen->slots[at] - 1];
+
+		if (!dir->is_gone && dir->inode == inode && dir->device == device)
+			break;
+	}
+	return &seen->slots[at];
+}
+
+static void make_places(struct file_seen *seen)
+{
+	if (seen->slots_used < seen->slot_count / 2)
+		return;
+	seen->slot_count = VS_MAX(seen->slot_count * 2, FIRST_CAP);
+	seen->slots_used = 0;
+	free(seen->slots);
+	seen->slots = vs_alloc_array(seen->slot_count, sizeof(*seen->slots));
+	for (size_t i = 0; i < seen->count; i++) {
+		const struct file_seen_dir *dir = seen->dirs[i];
+
+		if (!dir || dir->is_gone)
+			continue;
+		*place_of(seen, dir->device, dir->inode) = (uint32_t)i + 1;
+		seen->slots_used++;
 	}
 }
 
@@ -196,23 +235,26 @@ static struct file_seen_dir *watched(struct file_seen *seen, int dirfd,
 {
 	struct file_seen_dir *dir;
 	struct vs_err ignored;
+	uint32_t *place;
 	int number;
 
-	for (size_t i = 0; i < seen->count; i++) {
-		dir = seen->dirs[i];
-		if (!dir->is_gone && dir->inode == info->inode && dir->device == info->device)
-			return dir;
-	}
+	make_places(seen);
+	place = place_of(seen, info->device, info->inode);
+	if (*place != 0)
+		return seen->dirs[*place - 1];
 	number = file_watch_add(seen->watch, dirfd, &ignored);
-	if (number < 0)
+	if (number < 0 || number >= DIRS_MAX ||
+	    ((size_t)number < seen->count && seen->dirs[number]))
 		return NULL;
 	dir = vs_alloc(sizeof(*dir));
-	*dir = (struct file_seen_dir){
-		.seen = seen, .device = info->device, .inode = info->inode, .number = number
-	};
+	*dir = (struct file_seen_dir){ .seen = seen, .device = info->device, .inode = info->inode };
 	pthread_mutex_init(&dir->lock, NULL);
-	seen->dirs = vs_grow(seen->dirs, &seen->cap, seen->count + 1, sizeof(*seen->dirs));
-	seen->dirs[seen->count++] = dir;
+	seen->dirs = vs_grow(seen->dirs, &seen->cap, (size_t)number + 1, sizeof(*seen->dirs));
+	while (seen->count <= (size_t)number)
+		seen->dirs[seen->count++] = NULL;
+	seen->dirs[number] = dir;
+	*place = (uint32_t)number + 1;
+	seen->slots_used++;
 	return dir;
 }
 
