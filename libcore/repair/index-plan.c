@@ -11,6 +11,9 @@
 
 #include <fcntl.h>
 
+/* So that its name and a time fit into one. */
+#define SEGMENT_MAX 200
+
 static void job_fini(struct index_job *job)
 {
 	free(job->collection);
@@ -360,14 +363,17 @@ static int plan_steps(struct plan *plan, const struct store *store, const struct
 	return 0;
 }
 
-static char *target_of(const struct indexes *indexes, const char *segment)
+/* Where the old index is set aside. */
+static int choose_target(const struct plan *plan, const struct store *store,
+			 const struct indexes *indexes, struct index_job *job, struct vs_err *err)
 {
-	struct buf out = { 0 };
-	char when[32];
+	char target[256];
+	int r = quarantine_choose_item(plan, store, job->segment, indexes->time_ns, target,
+				       sizeof(target), err);
 
-	time_format_compact(indexes->time_ns, when);
-	buf_printf(&out, QUARANTINE_DIR "/%s.%s", segment, when);
-	return buf_take_str(&out);
+	if (r == 0)
+		job->target = vs_strdup(target);
+	return r;
 }
 
 static int plan_job(struct plan *plan, const struct store *store, struct database *d,
@@ -376,11 +382,13 @@ static int plan_job(struct plan *plan, const struct store *store, struct databas
 {
 	int r;
 
-	if (job->segment[0] == '.' || job->segment[0] == '\0' || strchr(job->segment, '/'))
+	if (job->segment[0] == '.' || job->segment[0] == '\0' || strchr(job->segment, '/') ||
+	    strlen(job->segment) > SEGMENT_MAX)
 		return vs_fail(err, VS_EUSAGE, "%.200s: the segment's id is no name of a directory",
 			       job->collection);
-	job->target = target_of(indexes, job->segment);
-	r = make_image(d, store, c, pool, job, err);
+	r = choose_target(plan, store, indexes, job, err);
+	if (r == 0)
+		r = make_image(d, store, c, pool, job, err);
 	if (r == 0)
 		r = find_same(store, job, err);
 	if (r < 0)

@@ -135,6 +135,16 @@ nothing_to_do() {
     fresh base && unchanged runs 0 index rebuild --yes "$store" && out_has "nothing to do"
 }
 
+# What was set aside stays, however soon the next comes: here as if in each of the seconds to come.
+again_within_a_second() {
+    local home=.quarantine/24e69c0e-7aba-41e6-934b-8f72a5d57d41 s
+    fresh pickle-missing || return
+    for s in {0..60}; do
+        mkdir -p "$store/$home.$(date -u -d "+$s seconds" +%Y%m%dT%H%M%SZ)"
+    done
+    runs 1 index rebuild --yes "$store" docs && runs 0 verify --level deep "$store" && [ -f "$(echo "$store/$home".*.1/header.bin)" ]
+}
+
 bad_input() {
     cp -a "$source/tests/data/chromem/healthy-example/store" "$scratch/other" &&
         fresh base && unchanged runs 16 index rebuild --yes "$store" nonsense && err_has "no such collection" &&
@@ -164,6 +174,7 @@ check "a dry run changes nothing" dry_run_changes_nothing
 check "a rebuild is taken back" it_is_taken_back
 check "the database is not touched" the_database_is_not_touched
 check "a sound store is left alone" nothing_to_do
+check "again within a second" again_within_a_second
 check "bad input" bad_input
 check "indexes are checked" indexes_are_checked
 finish_cli
