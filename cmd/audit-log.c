@@ -29,10 +29,10 @@ int audit_scene_open(struct audit_scene *scene, struct app *app, const char *sto
 		r = path_absolute(store, &scene->store, &err);
 	if (r < 0)
 		return app_error(app, &err);
-	r = file_open_dir(AT_FDCWD, scene->state, FILE_FOLLOW, &scene->state_dirfd, &err);
+	r = state_open(scene->state, &scene->state_dirfd, &err);
 	if (r == 0)
 		return -1;
-	if (r != VS_ENOENT || err.sysno == ENOTDIR)
+	if (r != VS_ENOENT)
 		return app_error(app, &err);
 	if (file_stat_at(AT_FDCWD, store, FILE_FOLLOW, &info, &absent) == 0)
 		return -1;

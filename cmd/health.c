@@ -153,8 +153,8 @@ static void check_state(struct health *h, struct outcome *o)
 	char parent[PATH_MAX];
 	int r;
 
-	r = file_open_dir(AT_FDCWD, h->state, FILE_FOLLOW, &h->state_dirfd, &err);
-	if (r == VS_ENOENT && err.sysno != ENOTDIR) {
+	r = state_open(h->state, &h->state_dirfd, &err);
+	if (r == VS_ENOENT) {
 		if (parent_of(h->state, parent) > 1)
 			say(o, RESULT_FAILED, "vsctl config --check",
 			    "%s is not there, nor the directory it would be made in", h->state);

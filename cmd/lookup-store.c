@@ -65,7 +65,7 @@ static int open_state(struct search *s, struct vs_err *err)
 	int r = state_path_for(s->store->path, given, &path, err);
 
 	if (r == 0)
-		r = file_open_dir(AT_FDCWD, path, FILE_FOLLOW, &s->state_dirfd, err);
+		r = state_open(path, &s->state_dirfd, err);
 	/* Most stores have none yet. */
 	return r == VS_ENOENT && !s->opts->state ? 0 : r;
 }

@@ -43,12 +43,7 @@ int monitor_target_open(struct monitor_target *t, struct app *app, const char *s
 	r = state_path_for(t->path, state ? state : getenv("VSCTL_STATE"), &t->state, err);
 	if (r < 0)
 		return r;
-	r = file_open_dir(AT_FDCWD, t->state, FILE_FOLLOW, &t->state_dirfd, err);
-	if (r == VS_ENOENT && err->sysno != ENOTDIR) {
-		r = file_mkdir_at(AT_FDCWD, t->state, 0700, err);
-		if (r == 0)
-			r = file_open_dir(AT_FDCWD, t->state, FILE_FOLLOW, &t->state_dirfd, err);
-	}
+	r = state_make(t->state, &t->state_dirfd, err);
 	if (r < 0)
 		return r;
 	if (monitor_record_load(t->state_dirfd, &t->record, &bad) < 0)

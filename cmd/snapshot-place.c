@@ -67,7 +67,7 @@ int snapshot_open(struct snapshot_cmd *c, struct app *app, const struct snapshot
 	status = prepare(c, app, opts, store_path);
 	if (status >= 0)
 		return status;
-	r = file_open_dir(AT_FDCWD, c->state_path, FILE_FOLLOW, &c->state_dirfd, &err);
+	r = state_open(c->state_path, &c->state_dirfd, &err);
 	if (r == VS_ENOENT)
 		vs_fail(&err, VS_ENOENT,
 			"there are no snapshots: %s does not exist; make one with vsctl snapshot create",
@@ -109,15 +109,7 @@ static int open_state(struct snapshot_cmd *c, struct vs_err *err)
 	int r;
 
 	r = refuse_inside(c, err);
-	if (r < 0)
-		return r;
-	r = file_open_dir(AT_FDCWD, c->state_path, FILE_FOLLOW, &c->state_dirfd, err);
-	if (r != VS_ENOENT)
-		return r;
-	r = file_mkdir_at(AT_FDCWD, c->state_path, 0700, err);
-	if (r == 0)
-		r = file_open_dir(AT_FDCWD, c->state_path, FILE_FOLLOW, &c->state_dirfd, err);
-	return r;
+	return r < 0 ? r : state_make(c->state_path, &c->state_dirfd, err);
 }
 
 /* The state directory is open: be alone with it. -1 to go on, or the exit status. */

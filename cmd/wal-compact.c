@@ -71,16 +71,11 @@ static void note(void *ctx, const char *text)
  */
 static int open_state(struct compact *c, bool make, struct vs_err *err)
 {
-	int r;
+	int r = make ? state_make(c->state, &c->state_dirfd, err)
+		     : state_open(c->state, &c->state_dirfd, err);
 
-	r = file_open_dir(AT_FDCWD, c->state, FILE_FOLLOW, &c->state_dirfd, err);
-	if (r == VS_ENOENT && err->sysno != ENOTDIR) {
-		if (!make)
-			return 1;
-		r = file_mkdir_at(AT_FDCWD, c->state, 0700, err);
-		if (r == 0)
-			r = file_open_dir(AT_FDCWD, c->state, FILE_FOLLOW, &c->state_dirfd, err);
-	}
+	if (r == VS_ENOENT && !make)
+		return 1;
 	if (r == 0)
 		r = file_lock_take(&c->lock, c->state_dirfd, FILE_LOCK_EXCLUSIVE,
 				   c->opts->lock_wait_s, "vsctl wal compact", err);

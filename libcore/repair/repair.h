@@ -183,6 +183,13 @@ struct file_known *session_known(const struct session *s);
 must_check_ int state_path_for(const char *store_path, const char *state_path, char **out,
 			       struct vs_err *err);
 
+/*
+ * Open the state directory; *@out is the caller's to close. VS_ENOENT when there is none, VS_EIO when
+ * something else is there, VS_EACCES with whose it is. state_make() makes it where there is none.
+ */
+must_check_ int state_open(const char *path, int *out, struct vs_err *err);
+must_check_ int state_make(const char *path, int *out, struct vs_err *err);
+
 /* The absolute form of a path whose last part need not be there. Owned by the caller. */
 must_check_ int path_absolute(const char *path, char **out, struct vs_err *err);
 

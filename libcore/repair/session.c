@@ -18,69 +18,14 @@
 /* Files that were written so many seconds ago or less are worth a note. */
 #define RECENT_S 60
 
-int state_path_for(const char *store_path, const char *state_path, char **out, struct vs_err *err)
-{
-	size_t len = strlen(store_path);
-	struct buf text = { 0 };
-
-	if (state_path) {
-		*out = vs_strdup(state_path);
-		return 0;
-	}
-	while (len > 1 && store_path[len - 1] == '/')
-		len--;
-	if (len == 0 || (len == 1 && store_path[0] == '/'))
-		return vs_fail(err, VS_EUSAGE,
-			       "%s has no place beside it for state: give --state DIR", store_path);
-	buf_append(&text, store_path, len);
-	buf_append_str(&text, ".vsctl");
-	*out = buf_take_str(&text);
-	return 0;
-}
-
-static int absolute(const char *path, char out[PATH_MAX], struct vs_err *err)
-{
-	char parent[PATH_MAX];
-	const char *slash = strrchr(path, '/');
-	const char *last = slash ? slash + 1 : path;
-	size_t len;
-
-	if (realpath(path, out))
-		return 0;
-	if (errno != ENOENT)
-		return vs_fail_errno(err, "%s", path);
-	snprintf(parent, sizeof(parent), "%.*s", slash ? (int)(slash - path) : 1,
-		 slash ? path : ".");
-	if (!realpath(slash == path ? "/" : parent, out))
-		return vs_fail_errno(err, "%s", parent);
-	len = strlen(out);
-	if (snprintf(out + len, PATH_MAX - len, "/%s", last) >= (int)(PATH_MAX - len))
-		return vs_fail(err, VS_EUSAGE, "%s: path too long", path);
-	return 0;
-}
-
-int path_absolute(const char *path, char **out, struct vs_err *err)
-{
-	cleanup_(vs_freep) char *bare = vs_strdup(path);
-	char found[PATH_MAX];
-	int r;
-
-	for (size_t len = strlen(bare); len > 1 && bare[len - 1] == '/'; len--)
-		bare[len - 1] = '\0';
-	r = absolute(bare, found, err);
-	if (r == 0)
-		*out = vs_strdup(found);
-	return r;
-}
-
 /* State inside the store would be copied, restored and quarantined with it. */
 static int refuse_inside(const struct session *s, struct vs_err *err)
 {
-	char state[PATH_MAX];
+	cleanup_(vs_freep) char *state = NULL;
 	size_t len = strlen(s->store_path);
 	int r;
 
-	r = absolute(s->state_path, state, err);
+	r = path_absolute(s->state_path, &state, err);
 	if (r < 0)
 		return r;
 	if (strncmp(state, s->store_path, len) == 0 && (state[len] == '/' || state[len] == '\0'))
@@ -98,12 +43,7 @@ static int open_state(struct session *s, struct vs_err *err)
 	r = refuse_inside(s, err);
 	if (r < 0)
 		return r;
-	r = file_open_dir(AT_FDCWD, s->state_path, FILE_FOLLOW, &s->state_dirfd, err);
-	if (r != VS_ENOENT)
-		return r;
-	r = file_mkdir_at(AT_FDCWD, s->state_path, 0700, err);
-	return r < 0 ? r
-		     : file_open_dir(AT_FDCWD, s->state_path, FILE_FOLLOW, &s->state_dirfd, err);
+	return state_make(s->state_path, &s->state_dirfd, err);
 }
 
 static void note_recovered(void *ctx, const char *text)

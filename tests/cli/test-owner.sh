@@ -78,6 +78,17 @@ database_rolled_back() {
         runs 0 rollback --yes "$store" one && all_are_theirs && runs 0 restore --to "$scratch/new" "$store" one && all_are_theirs "$scratch/new"
 }
 
+# Made by root, and asked for by a schedule that is the application.
+a_state_of_somebody_else() {
+    owned healthy-plain && runs 0 snapshot create --name one "$store" && chmod a+x "$scratch" "$scratch/healthy-plain" &&
+        cp "$vsctl" "$scratch/vsctl" || return
+    for words in "snapshot list" "snapshot create" "repair --yes" "status" "audit-log" "monitor --once"; do
+        # shellcheck disable=SC2086 # several words
+        setpriv --reuid $user --regid $group --clear-groups "$scratch/vsctl" $words "$store" >"$scratch/out" 2>"$scratch/err"
+        same 8 $? && err_has "$store.vsctl: belongs to the user root; run this as that user, or give another --state" || return
+    done
+}
+
 if [ "$(id -u)" -ne 0 ] || ! chown $user:$group "$scratch/documents"; then
     echo "1..0 # SKIP only root gives files away"
     exit 0
@@ -88,6 +99,7 @@ check "repaired" repaired
 check "rolled back" rolled_back
 check "restored" restored
 check "entries of a log" entries_of_a_log
+check "a state of somebody else" a_state_of_somebody_else
 check "a database" database
 check "an index" index_of_a_collection
 check "a database that is rolled back" database_rolled_back
