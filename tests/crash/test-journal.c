@@ -367,6 +367,70 @@ Test(journal, what_was_not_done_must_be_as_it_was)
 	scene_end(&s);
 }
 
+/* ---- a state directory on another file system ---- */
+
+/* Move the state of a new scene there. False: there is none. */
+static bool scene_part(struct scene *s, char other[32])
+{
+	const char *scratch = strcmp(fault_scratch(), "/tmp") == 0 ? "/dev/shm" : "/tmp";
+	struct stat here, there;
+
+	snprintf(other, 32, "%s/vsctl-state-XXXXXX", scratch);
+	if (stat(scratch, &there) < 0 || fstat(s->store, &here) < 0 ||
+	    here.st_dev == there.st_dev || !mkdtemp(other))
+		return false;
+	close(s->state);
+	s->state = open(other, O_RDONLY | O_DIRECTORY);
+	return true;
+}
+
+static void other_end(const char *other)
+{
+	char command[64];
+
+	snprintf(command, sizeof(command), "rm -rf '%s'", other);
+	cr_assert_eq(system(command), 0);
+}
+
+/* Nothing can be moved from there to the store, so it is copied. */
+Test(journal, across_file_systems_at_every_fault)
+{
+	struct scene s = { 0 };
+	struct digest old, new, now;
+	char other[32];
+	unsigned points = 0;
+
+	scene_make(&s);
+	tree_digest(&s, &old);
+	if (!scene_part(&s, other)) {
+		scene_end(&s);
+		cr_skip_test("there is one file system only");
+	}
+	cr_assert_eq(change_files(&s), 0);
+	tree_digest(&s, &new);
+	other_end(other);
+	for (enum fault_mode mode = FAULT_EIO; mode < FAULT_MODES_; mode++) {
+		for (unsigned n = 1;; n++) {
+			enum fault_outcome outcome;
+
+			scene_make(&s);
+			cr_assert(scene_part(&s, other));
+			outcome = fault_run(n, mode, change_files, &s);
+			if (outcome == FAULT_NOT_REACHED)
+				break;
+			points++;
+			recover(&s);
+			tree_digest(&s, &now);
+			cr_assert(same(&now, &old) || same(&now, &new),
+				  "neither old nor new: call %u, %s", n, fault_mode_name(mode));
+			other_end(other);
+		}
+		other_end(other);
+	}
+	cr_assert_gt(points, 100);
+	scene_end(&s);
+}
+
 static void scene_with_large(struct scene *s)
 {
 	cleanup_(file_closep) int fd = -1;
