@@ -223,14 +223,7 @@ static int open_staged(struct journal *j, const char *name, const struct digest 
 static int put_file(struct journal *j, const char *name, const struct node *node, bool has_time,
 		    struct place *at, struct vs_err *err)
 {
-	const struct file_look look = {
-		.mode = node->mode,
-		.has_owner = node->has_owner,
-		.owner = node->owner,
-		.group = node->group,
-		.has_time = has_time,
-		.modified_ns = node->modified_ns,
-	};
+	const struct file_look look = node_dress(node, has_time);
 	cleanup_(file_closep) int fd = -1;
 	int r = open_staged(j, name, &node->digest, &fd, err);
 

@@ -37,6 +37,9 @@ struct node {
 
 bool node_equal(const struct node *a, const struct node *b);
 
+/* What a file of it has besides its bytes; without @has_time the time is that of the writing. */
+struct file_look node_dress(const struct node *node, bool has_time);
+
 /* Look at @path below @dirfd; a missing parent is NODE_ABSENT too. Symbolic links in the middle are
  * refused. */
 must_check_ int node_look(int dirfd, const char *path, struct node *out, struct vs_err *err);
@@ -102,6 +105,23 @@ struct journal {
  * into @path. */
 must_check_ int journal_open_parent(int dirfd, const char *path, int *parent, const char **name,
 				    struct vs_err *err);
+
+/* content.c. Contents of so many steps are made durable each; those of more all at once, before the
+ * record. */
+#define SYNCED_ONE_BY_ONE 16
+
+/* The new content of the step of that number: @bytes, or with a descriptor @from what it holds; @digest,
+ * if asked for, is of what was put there. */
+must_check_ int content_put(struct journal *j, size_t number, struct slice bytes, int from,
+			    struct digest *digest, struct vs_err *err);
+/* That of the newest step: the file @from of @dirfd, taken from there. @digest is set only where it had
+ * to be copied. */
+must_check_ int content_move(struct journal *j, int dirfd, const char *from, struct digest *digest,
+			     struct vs_err *err);
+/* Keep what a step will replace or remove; it must still be what it was when the step was added. */
+must_check_ int content_keep(struct journal *j, const struct step *step, size_t number,
+			     struct vs_err *err);
+int content_changed(const char *path, struct vs_err *err); /* VS_EBUSY */
 
 /* record.c */
 void record_format_step(const struct step *step, size_t number, struct buf *out);

@@ -20,6 +20,18 @@ bool node_equal(const struct node *a, const struct node *b)
 	return a->mode == b->mode && memcmp(a->digest.bytes, b->digest.bytes, DIGEST_LEN) == 0;
 }
 
+struct file_look node_dress(const struct node *node, bool has_time)
+{
+	return (struct file_look){
+		.mode = node->mode,
+		.has_owner = node->has_owner,
+		.owner = node->owner,
+		.group = node->group,
+		.has_time = has_time,
+		.modified_ns = node->modified_ns,
+	};
+}
+
 int journal_open_parent(int dirfd, const char *path, int *parent, const char **name,
 			struct vs_err *err)
 {

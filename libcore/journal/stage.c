@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * Building a run: steps with the states they lead between, contents staged beside the record. Until
+ * Building a run: steps with the states they lead between, their contents staged (content.c). Until
  * the record gets its name nothing has begun, and journal_recover() removes what is left of a run
  * that never did.
  */
 
 #include "journal/journal-private.h"
-
-#include <fcntl.h>
 
 /*
  * A directory for the run, named by its time, its command and four digits that put runs of one second
@@ -224,54 +222,6 @@ static int must_be(const struct node *node, enum node_kind kind, const char *pat
 		       kind == NODE_FILE ? "file" : "directory");
 }
 
-/* Contents of so many steps are made durable each; those of more all at once, before the record. */
-#define SYNCED_ONE_BY_ONE 16
-
-static void staged_name(char out[32], size_t number, const char *suffix)
-{
-	snprintf(out, 32, "%zu.%s", number, suffix);
-}
-
-/* As it is to be in the store: it is moved there. */
-static int finish_new(struct journal *j, size_t number, int fd, struct vs_err *err)
-{
-	const struct node *after = &j->steps[number - 1].after;
-	const struct file_look look = {
-		.mode = after->mode,
-		.has_owner = after->has_owner,
-		.owner = after->owner,
-		.group = after->group,
-		.has_time = after->modified_ns != 0,
-		.modified_ns = after->modified_ns,
-	};
-	int r = file_dress(fd, &look, err);
-
-	return r == 0 && number <= SYNCED_ONE_BY_ONE ? file_sync(fd, err) : r;
-}
-
-/* The new content of the step of that number: @bytes, or with a descriptor @from what it holds; @digest,
- * if asked for, is of what was put there. */
-static int stage_new(struct journal *j, size_t number, struct slice bytes, int from,
-		     struct digest *digest, struct vs_err *err)
-{
-	cleanup_(file_closep) int fd = -1;
-	char name[32];
-	int r;
-
-	staged_name(name, number, "new");
-	r = file_create_at(j->dirfd, name, 0600, &fd, err);
-	if (r == 0)
-		r = from >= 0 ? file_copy_fd(from, fd, digest, err) : file_write(fd, bytes, err);
-	if (r == 0)
-		r = finish_new(j, number, fd, err);
-	return r < 0 ? vs_err_in(err, "run %s: %s", j->run, name) : 0;
-}
-
-static int changed_meanwhile(const char *path, struct vs_err *err)
-{
-	return vs_fail(err, VS_EBUSY, "%s: changed while the change was prepared", path);
-}
-
 static int begin_write(struct journal *j, const char *path, uint32_t mode,
 		       const struct digest *digest, struct step **out, struct vs_err *err)
 {
@@ -336,39 +286,7 @@ int journal_add_write_at(struct journal *j, const char *path, uint32_t mode, int
 	r = begin_staged(j, path, mode, modified_ns, &digest, err);
 	if (r != 0)
 		return VS_MIN(r, 0);
-	return stage_new(j, j->count, bytes, -1, NULL, err);
-}
-
-/* Across file systems there is no moving. */
-static int copy_staged(struct journal *j, int dirfd, const char *name, struct digest *digest,
-		       struct vs_err *err)
-{
-	cleanup_(file_closep) int fd =
-		openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-
-	if (fd < 0)
-		return vs_fail_errno(err, "%s", name);
-	return stage_new(j, j->count, (struct slice){ 0 }, fd, digest, err);
-}
-
-static int move_staged(struct journal *j, int dirfd, const char *from, struct digest *digest,
-		       struct vs_err *err)
-{
-	cleanup_(file_closep) int fd = -1;
-	char name[32];
-	int r;
-
-	staged_name(name, j->count, "new");
-	r = file_rename_at(dirfd, from, j->dirfd, name, false, err);
-	if (r == VS_ENOTSUP)
-		return copy_staged(j, dirfd, from, digest, err);
-	if (r < 0)
-		return r;
-	fd = openat(j->dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	if (fd < 0)
-		return vs_fail_errno(err, "%s", name);
-	r = finish_new(j, j->count, fd, err);
-	return r < 0 ? vs_err_in(err, "run %s: %s", j->run, name) : 0;
+	return content_put(j, j->count, bytes, -1, NULL, err);
 }
 
 int journal_add_write_moved(struct journal *j, const char *path, uint32_t mode, int64_t modified_ns,
@@ -383,9 +301,9 @@ int journal_add_write_moved(struct journal *j, const char *path, uint32_t mode, 
 		r = begin_staged(j, path, mode, modified_ns, &digest, err);
 	if (r != 0)
 		return VS_MIN(r, 0);
-	r = move_staged(j, dirfd, name, &staged, err);
+	r = content_move(j, dirfd, name, &staged, err);
 	if (r == 0 && memcmp(&staged, &digest, sizeof(digest)) != 0)
-		r = changed_meanwhile(path, err);
+		r = content_changed(path, err);
 	return r;
 }
 
@@ -399,11 +317,11 @@ int journal_add_write_file(struct journal *j, const char *path, uint32_t mode, i
 	if (r == 0)
 		r = begin_staged(j, path, mode, modified_ns, &digest, err);
 	if (r == 0)
-		r = stage_new(j, j->count, (struct slice){ 0 }, fd, &staged, err);
+		r = content_put(j, j->count, (struct slice){ 0 }, fd, &staged, err);
 	else
 		return VS_MIN(r, 0);
 	if (r == 0 && memcmp(&staged, &digest, sizeof(digest)) != 0)
-		r = changed_meanwhile(path, err);
+		r = content_changed(path, err);
 	return r;
 }
 
@@ -502,44 +420,14 @@ int journal_add_mode(struct journal *j, const char *path, uint32_t mode, struct 
 	return 0;
 }
 
-/* Keep what a step will replace or remove; it must still be what it was when the step was added. */
-static int stage_old(struct journal *j, const struct step *step, size_t number, struct vs_err *err)
-{
-	cleanup_(file_closep) int parent = -1;
-	cleanup_(file_closep) int from = -1;
-	cleanup_(file_closep) int fd = -1;
-	struct digest digest;
-	const char *path_name;
-	char name[32];
-	int r;
-
-	r = journal_open_parent(j->store_dirfd, step->path, &parent, &path_name, err);
-	if (r < 0)
-		return r;
-	from = openat(parent, path_name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	if (from < 0)
-		return vs_fail_errno(err, "%s", step->path);
-	staged_name(name, number, "old");
-	r = file_create_at(j->dirfd, name, 0600, &fd, err);
-	if (r == 0)
-		r = file_copy_fd(from, fd, &digest, err);
-	if (r == 0 && number <= SYNCED_ONE_BY_ONE)
-		r = file_sync(fd, err);
-	if (r < 0)
-		return vs_err_in(err, "run %s: %s", j->run, name);
-	if (memcmp(digest.bytes, step->before.digest.bytes, DIGEST_LEN) != 0)
-		r = changed_meanwhile(step->path, err);
-	return r;
-}
-
 static int stage_step(struct journal *j, struct step *step, size_t number, struct vs_err *err)
 {
 	int r = 0;
 
 	if (step->kind == STEP_WRITE && !step->is_staged)
-		r = stage_new(j, number, buf_slice(&step->content), -1, NULL, err);
+		r = content_put(j, number, buf_slice(&step->content), -1, NULL, err);
 	if (r == 0 && step->has_old)
-		r = stage_old(j, step, number, err);
+		r = content_keep(j, step, number, err);
 	buf_fini(&step->content);
 	return r;
 }
