@@ -38,6 +38,13 @@ one_fails() {
     said=$(says 1 "5 passed, 1 failed") && grep -qx 'FAILED: build: unit:room/two' <<<"$said"
 }
 
+failure_is_told() {
+    local said
+    log FAIL room "$(printf '1..2\nok 1 - one\n# of one\nnot ok 2 - two\n'; seq -f '# line %g' 40)"
+    said=$(says 1 "5 passed, 1 failed") && ! grep -q 'of one' <<<"$said" && [ "$(grep -c '^    ' <<<"$said")" -eq 13 ] &&
+        grep -A 1 -x 'FAILED: build: unit:room/two' <<<"$said" | grep -qx '    # line 1' && grep -qx '    # line 40' <<<"$said"
+}
+
 died() {
     log ERROR room $'1..3\nok 1 - one\n'
     says 1 "5 passed, 1 failed"
@@ -93,6 +100,7 @@ feature_skipped() {
 
 check "cases and programs are counted" all_pass
 check "a failed case" one_fails
+check "what a failed case said is shown" failure_is_told
 check "a program that died after a good case" died
 check "a time limit" timed_out_without_tap
 check "a program without TAP counts once" plain_program

@@ -5,39 +5,47 @@
 import { spawn } from "node:child_process";
 import { createServer } from "node:net";
 
+// Each process asks its servers at an address of its own: of two tests at the same time none can be given a port that
+// the other has just let go, and so ask the other's server.
+const host = `127.${1 + ((process.pid >> 16) & 63)}.${(process.pid >> 8) & 255}.${process.pid & 255}`;
+
 function freePort() {
     return new Promise((done) => {
-        const s = createServer().listen(0, "127.0.0.1", () => {
+        const s = createServer().listen(0, host, () => {
             const { port } = s.address();
             s.close(() => done(String(port)));
         });
     });
 }
 
-// scripts/real-chroma serve VERSION STORE PORT, until it answers.
+// scripts/real-chroma serve VERSION STORE PORT HOST, until it answers.
 export async function start(script, version, store) {
     const port = await freePort();
-    const child = spawn(script, ["serve", version, store, port], { stdio: ["ignore", "pipe", "pipe"] });
-    const base = `http://127.0.0.1:${port}/api/v2`;
-    let said = "", ended = false;
-    child.stdout.on("data", (bytes) => { said = (said + bytes).slice(-2000); });
-    child.stderr.on("data", (bytes) => { said = (said + bytes).slice(-2000); });
-    child.on("exit", () => { ended = true; });
-    for (let i = 0; i < 300 && !ended; i++) {
+    const child = spawn(script, ["serve", version, store, port, host], { stdio: ["ignore", "pipe", "pipe"] });
+    const server = { child, base: `http://${host}:${port}/api/v2`, said: "" };
+    const hear = (bytes) => { server.said = (server.said + bytes).slice(-2000); };
+    child.stdout.on("data", hear);
+    child.stderr.on("data", hear);
+    const ended = new Promise((done) => child.on("exit", done));
+    for (let i = 0; i < 300 && !hasEnded(server); i++) {
         try {
-            if ((await fetch(`${base}/heartbeat`)).ok)
-                return { child, base };
+            if ((await fetch(`${server.base}/heartbeat`)).ok)
+                return server;
         } catch {
             // not yet
         }
-        await new Promise((r) => setTimeout(r, 50));
+        await Promise.race([ended, new Promise((r) => setTimeout(r, 50))]);
     }
     child.kill("SIGKILL");
-    throw new Error(`the server does not answer: ${said.slice(-400)}`);
+    throw new Error(`the server does not answer: ${server.said.slice(-400)}`);
+}
+
+function hasEnded(server) {
+    return server.child.exitCode !== null || server.child.signalCode !== null;
 }
 
 export async function stop(server) {
-    if (server.child.exitCode !== null || server.child.signalCode !== null)
+    if (hasEnded(server))
         return;
     const ended = new Promise((done) => server.child.on("exit", done));
     server.child.kill("SIGKILL");
@@ -51,6 +59,9 @@ export async function request(server, method, database, path, body) {
         method,
         headers: { "content-type": "application/json" },
         body: body === undefined ? undefined : JSON.stringify(body),
+    }).catch((e) => {
+        const how = hasEnded(server) ? `it ended with ${server.child.exitCode ?? server.child.signalCode}` : e.cause ?? e;
+        throw new Error(`${path}: no answer from the server, ${how}: ${server.said.slice(-400)}`);
     });
     const text = await response.text();
     if (!response.ok)

@@ -2,26 +2,19 @@
 //
 // Does the real Chroma server take an index that was built or repaired here?
 //
-//     node server.mjs BINDINGS REBUILD DIRECTORY
+//     node server.mjs SCRIPT REBUILD DIRECTORY
 //
-// BINDINGS is the folder of the npm package chromadb-js-bindings-linux-x64-gnu. For each space the server
-// stores vectors and is stopped; REBUILD writes the index anew; the server is started again, has to find
-// the nearest (recall@10 at least 0.99 against an exact search made here), to give back every vector and
-// to go on adding. Speaks HTTP to the server; nothing else leaves the machine.
+// SCRIPT is scripts/real-chroma. For each space the server stores vectors and is stopped; REBUILD writes the index anew;
+// the server is started again, has to find the nearest (recall@10 at least 0.99 against an exact search made here), to
+// give back every vector and to go on adding.
 
-import { spawn, execFileSync } from "node:child_process";
-import { existsSync, readdirSync, truncateSync, statSync } from "node:fs";
-import { createServer } from "node:net";
-import { createRequire } from "node:module";
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdirSync, readdirSync, truncateSync, statSync } from "node:fs";
 import { join } from "node:path";
+import * as client from "./client.mjs";
 
-const [bindings, rebuild, directory] = process.argv.slice(2);
+const [script, rebuild, directory] = process.argv.slice(2);
 const COUNT = 1500, DIM = 48, QUERIES = 100, K = 10;
-
-if (process.env.CHROMA_SERVE) {
-    const { path, port } = JSON.parse(process.env.CHROMA_SERVE);
-    createRequire(import.meta.url)(bindings).cli(["chroma", "run", "--path", path, "--port", port, "--host", "127.0.0.1"]);
-}
 
 let seed = 42;
 function random() {
@@ -45,51 +38,12 @@ function distance(space, a, b) {
     return space === "l2" ? l2 : space === "ip" ? 1 - dot : 1 - dot / Math.sqrt(aa * bb);
 }
 
-function freePort() {
-    return new Promise((done) => {
-        const s = createServer().listen(0, "127.0.0.1", () => {
-            const { port } = s.address();
-            s.close(() => done(String(port)));
-        });
-    });
-}
-
-async function start(path) {
-    const port = await freePort();
-    const child = spawn(process.execPath, [process.argv[1], bindings], {
-        env: { ...process.env, CHROMA_SERVE: JSON.stringify({ path, port }) },
-        stdio: ["ignore", "ignore", "ignore"],
-    });
-    const base = `http://127.0.0.1:${port}/api/v2`;
-    for (let i = 0; i < 100; i++) {
-        try {
-            if ((await fetch(`${base}/heartbeat`)).ok)
-                return { child, base };
-        } catch {
-            // not yet
-        }
-        await new Promise((r) => setTimeout(r, 100));
-    }
-    child.kill("SIGKILL");
-    throw new Error("the server does not answer");
-}
-
-async function stop(server) {
-    const ended = new Promise((done) => server.child.on("exit", done));
-    server.child.kill("SIGKILL");
-    await ended;
-}
-
-async function call(server, path, body) {
-    const response = await fetch(`${server.base}/tenants/default_tenant/databases/default_database/collections${path}`, {
-        method: body === undefined ? "GET" : "POST",
-        headers: { "content-type": "application/json" },
-        body: body === undefined ? undefined : JSON.stringify(body),
-    });
-    if (!response.ok)
-        throw new Error(`${path}: ${response.status} ${await response.text()}`);
-    return response.json();
-}
+const { stop } = client;
+const start = (path) => {
+    mkdirSync(path, { recursive: true });
+    return client.start(script, "1.0.3", path);
+};
+const call = (server, path, body) => client.call(server, ["default_tenant", "default_database"], path, body);
 
 function check(what, holds) {
     console.log(`${holds ? "ok" : "not ok"} - ${what}`);
@@ -152,8 +106,6 @@ async function run(mode, space) {
     }
 }
 
-if (!process.env.CHROMA_SERVE) {
-    console.log("1..20");
-    for (const [mode, space] of [["build", "l2"], ["build", "cosine"], ["build", "ip"], ["repair", "l2"]])
-        await run(mode, space);
-}
+console.log("1..20");
+for (const [mode, space] of [["build", "l2"], ["build", "cosine"], ["build", "ip"], ["repair", "l2"]])
+    await run(mode, space);
