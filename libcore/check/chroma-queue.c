@@ -196,13 +196,18 @@ static int check_pair(struct chroma_run *run, const struct chroma_collection *c,
 	const struct chroma_position *metadata = position_of(run, c->metadata);
 	const struct chroma_log *log = &run->logs[c - run->catalog.collections];
 	int64_t highest = 0;
-	uint64_t consumed = 0;
+	uint64_t consumed = 0, skipped = 0;
 	int r;
 
-	if (vector && metadata && vector->seq_id > metadata->seq_id)
+	for (size_t i = 0; vector && metadata && i < log->count; i++) {
+		int64_t number = log->rows[i].seq_id;
+
+		consumed += number <= VS_MIN(vector->seq_id, metadata->seq_id);
+		skipped += number > metadata->seq_id && number <= vector->seq_id;
+	}
+	/* Numbers of other collections' rows are nothing that an index could have missed. */
+	if (skipped > 0)
 		report_position(run, PROB_CHROMA_POSITION_ORDER, vector, metadata->seq_id, c);
-	for (size_t i = 0; vector && metadata && i < log->count; i++)
-		consumed += log->rows[i].seq_id <= VS_MIN(vector->seq_id, metadata->seq_id);
 	if (consumed > CONSUMED_MANY) {
 		struct finding f = { .code = PROB_CHROMA_QUEUE_UNPURGED,
 				     .path = CHROMA_DATABASE "#embeddings_queue",

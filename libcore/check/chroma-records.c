@@ -23,7 +23,14 @@ struct rule {
 static const struct rule rules[] = {
 	{ PROB_CHROMA_RECORD_NO_SEGMENT, "embeddings", 1, 0, "records without a segment",
 	  "SELECT count(*), min(id) FROM embeddings "
-	  "WHERE segment_id NOT IN (SELECT id FROM segments WHERE scope = 'METADATA')" },
+	  "WHERE segment_id NOT IN (SELECT id FROM segments WHERE scope = 'METADATA') "
+	  "AND typeof(seq_id) <> 'integer'" },
+	/* Releases before 1.0, which number records by blobs, leave them when a collection is
+	 * dropped. Those after it do not. */
+	{ PROB_CHROMA_COLLECTION_MISSING, "embeddings", 1, 0, "records without a collection",
+	  "SELECT count(*), min(e.id) FROM embeddings e WHERE typeof(e.seq_id) = 'integer' AND "
+	  "e.segment_id NOT IN (SELECT s.id FROM segments s JOIN collections c "
+	  "ON c.id = s.collection WHERE s.scope = 'METADATA')" },
 	{ PROB_CHROMA_METADATA_ORPHAN, "embedding_metadata", 1, 0, "metadata without a record",
 	  "SELECT count(*), min(id) FROM embedding_metadata "
 	  "WHERE id NOT IN (SELECT id FROM embeddings)" },
@@ -48,12 +55,16 @@ static const struct rule rules[] = {
 	  "documents in the full-text table",
 	  "SELECT count(*), min(m.id) FROM embedding_metadata m "
 	  "JOIN embedding_fulltext_search_content c ON c.id = m.id "
-	  "WHERE m.key = 'chroma:document' AND m.string_value IS NOT c.c0" },
+	  "WHERE m.key = 'chroma:document' AND m.string_value IS NOT c.c0 "
+	  "AND m.string_value IS NOT NULL" },
+	{ PROB_CHROMA_DOCUMENT_MISSING, "embeddings", 5, 0, "documents of the full-text table",
+	  "SELECT count(*), min(c.id) FROM embedding_fulltext_search_content c "
+	  "WHERE " CHROMA_TEXT_LOST },
 	{ PROB_CHROMA_FTS_EXTRA, "embedding_fulltext_search_content", 3, 0,
 	  "rows of the full-text table",
 	  "SELECT count(*), min(c.id) FROM embedding_fulltext_search_content c "
 	  "LEFT JOIN embedding_metadata m ON m.id = c.id AND m.key = 'chroma:document' "
-	  "WHERE m.id IS NULL" },
+	  "WHERE m.id IS NULL AND NOT (" CHROMA_TEXT_LOST ")" },
 };
 
 struct answer {

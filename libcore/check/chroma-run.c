@@ -69,9 +69,21 @@ int chroma_settle(struct chroma_run *run, int r, const char *what, struct vs_err
 	return 0;
 }
 
+/* Of such a file SQLite makes a new database. */
+static bool is_empty(const struct chroma_run *run)
+{
+	struct vs_err ignored = { 0 };
+	struct file_info info;
+
+	return file_stat_at(run->dirfd >= 0 ? run->dirfd : run->store->dirfd, CHROMA_DATABASE,
+			    FILE_NO_FOLLOW, &info, &ignored) == 0 &&
+	       info.type == FILE_REGULAR && info.size == 0;
+}
+
 static int open_database(struct chroma_run *run, struct vs_err *err)
 {
-	struct finding f = { .code = PROB_CHROMA_DATABASE_MISSING };
+	struct finding f = { .code = PROB_CHROMA_DATABASE_MISSING,
+			     .detail = "there are index directories, and no database" };
 	int r = 0;
 
 	if (run->req->database)
@@ -79,7 +91,9 @@ static int open_database(struct chroma_run *run, struct vs_err *err)
 	if (r == 0)
 		r = chroma_db_open(&run->db, run->dirfd >= 0 ? run->dirfd : run->store->dirfd,
 				   run->req->scratch, err);
-	if (r == VS_EFORMAT) {
+	if (r == VS_EFORMAT && is_empty(run)) {
+		f.detail = "the database is an empty file";
+	} else if (r == VS_EFORMAT) {
 		f.code = PROB_CHROMA_DATABASE_FOREIGN;
 		f.detail = err->text;
 	}

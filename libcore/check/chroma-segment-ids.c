@@ -125,6 +125,9 @@ int segment_check_labels(struct segment_work *w, struct vs_err *err)
 
 	if (!w->pickle.is_whole || !w->has_index || !w->is_read[HNSW_LEVEL0])
 		return 0;
+	/* What maps nothing, of a collection that has nothing. */
+	if (w->is_ignored && w->segment->row_count == 0)
+		return 0;
 	r = list_elements(&w->index, &row, err);
 	if (r < 0)
 		return r;

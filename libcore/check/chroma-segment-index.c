@@ -415,7 +415,7 @@ static void take_figures(struct segment_work *w, const struct hnsw_stats *stats)
 	w->figures.dimension = w->index.dim;
 	w->figures.deleted = stats->deleted;
 	w->figures.unreachable = stats->unreachable;
-	if (stats->deleted >= TOMBSTONES_MIN && stats->deleted * 2 > stats->count)
+	if (!w->is_ignored && stats->deleted >= TOMBSTONES_MIN && stats->deleted * 2 > stats->count)
 		segment_report(w, HNSW_LEVEL0,
 			       (struct finding){ .code = PROB_CHROMA_INDEX_TOMBSTONES,
 						 .has_count = true,
@@ -471,12 +471,15 @@ int segment_check_index(struct segment_work *w, struct vs_err *err)
 		return r;
 	if (w->has_index && w->req->level == CHECK_QUICK)
 		check_sizes(w, t);
-	tell_all(w, t);
+	if (!w->is_ignored)
+		tell_all(w, t);
 	if (!w->has_index)
 		return 0;
 	take_figures(w, &stats);
-	check_settings(w);
 	check_unfinished(w);
+	if (w->is_ignored)
+		return 0;
+	check_settings(w);
 	if (w->req->level == CHECK_DEEP && w->segment->has_space && w->is_index_whole)
 		return probe(w, err);
 	return 0;

@@ -78,6 +78,22 @@ static int check_danger(struct segment_work *w, struct slice bytes, bool *is_dan
 	return 0;
 }
 
+/* The server takes a pickle to its last byte, or not at all. */
+static void check_end(struct segment_work *w, size_t len)
+{
+	uint64_t end = w->pickle.meta.end_off;
+	char detail[64];
+
+	if (end >= len)
+		return;
+	snprintf(detail, sizeof(detail), "%" PRIu64 " bytes follow its end", (uint64_t)len - end);
+	segment_report(w, SEGMENT_PICKLE,
+		       (struct finding){ .code = PROB_CHROMA_INDEX_PICKLE_UNREADABLE,
+					 .has_offset = true,
+					 .offset = end,
+					 .detail = detail });
+}
+
 static void report_fault(struct segment_work *w, const struct pickle_fault *fault)
 {
 	bool is_end = fault->kind == PICKLE_FAULT_END;
@@ -202,6 +218,7 @@ int segment_check_pickle(struct segment_work *w, struct vs_err *err)
 			report_fault(w, &fault);
 		return 0;
 	}
+	check_end(w, bytes.len);
 	w->figures.mapped = w->pickle.by_id.count;
 	if (w->pickle.meta.total_elements_added.value > 0)
 		w->figures.counter = (uint64_t)w->pickle.meta.total_elements_added.value;

@@ -46,6 +46,9 @@ struct segment_work {
 	bool is_read[SEGMENT_FILES];  /* bytes has what there is of it to be looked at */
 	struct buf bytes[SEGMENT_FILES];
 	struct segment_pickle pickle;
+	/* Without a pickle, or with one that maps nothing, the server begins a new index over whatever
+	 * files are there: nothing that is wrong in them matters. */
+	bool is_ignored;
 	bool has_index;
 	struct hnsw_index index; /* of the bytes; when has_index */
 	bool is_index_whole;     /* all elements that the header tells are there */
@@ -64,7 +67,7 @@ void segment_gap(struct segment_work *w, int file, const char *what, const char 
 /* The four files: header, sizes, and at level full every byte. */
 must_check_ int segment_check_index(struct segment_work *w, struct vs_err *err);
 
-/* Read the pickle; its faults are reported. Full level only. */
+/* Read the pickle; its faults are reported. At level quick only where it may map nothing. */
 must_check_ int segment_check_pickle(struct segment_work *w, struct vs_err *err);
 
 /* Labels of the pickle against those of the elements. */

@@ -144,7 +144,7 @@ static void check_presence(struct segment_work *w)
 	bool was_saved = w->segment->vector.is_set || w->is_there[SEGMENT_PICKLE];
 
 	for (int i = 0; i < HNSW_FILES; i++) {
-		if (w->is_there[i] || w->info[i].type != FILE_REGULAR)
+		if (w->is_there[i] || w->is_ignored || w->info[i].type != FILE_REGULAR)
 			continue;
 		/* A directory made a moment before the kill, and never used. */
 		if (!was_saved && !w->is_there[HNSW_HEADER])
@@ -155,26 +155,25 @@ static void check_presence(struct segment_work *w)
 	}
 }
 
+/* One that maps nothing has some 130 bytes; whatever is larger is not read at level quick. */
+#define PICKLE_SMALL 256u
+
 static int check_directory(struct segment_work *w, struct vs_err *err)
 {
-	int r;
+	bool has_read =
+		w->req->level != CHECK_QUICK || w->info[SEGMENT_PICKLE].size <= PICKLE_SMALL;
+	int r = has_read ? segment_check_pickle(w, err) : 0;
 
+	if (r < 0)
+		return r;
+	w->is_ignored = w->is_there[SEGMENT_PICKLE]
+				? w->pickle.is_whole && w->pickle.by_id.count == 0
+				: w->info[SEGMENT_PICKLE].type == FILE_REGULAR;
 	check_presence(w);
 	r = segment_check_index(w, err);
 	if (r < 0 || w->req->level == CHECK_QUICK)
 		return r;
-	r = segment_check_pickle(w, err);
-	return r < 0 ? r : segment_check_labels(w, err);
-}
-
-/* The cheap part of the pickle's check, for level quick: there, and not empty. */
-static void check_pickle_size(struct segment_work *w)
-{
-	if (w->req->level == CHECK_QUICK && w->is_there[SEGMENT_PICKLE] &&
-	    w->info[SEGMENT_PICKLE].size == 0)
-		segment_report(w, SEGMENT_PICKLE,
-			       (struct finding){ .code = PROB_CHROMA_INDEX_PICKLE_TRUNCATED,
-						 .detail = "the file is empty" });
+	return segment_check_labels(w, err);
 }
 
 /* One reading; 1 when the directory was the same at its end. */
@@ -188,7 +187,6 @@ static int check_once(struct segment_work *w, struct vs_err *err)
 		r = check_directory(w, err);
 		if (r < 0)
 			return r;
-		check_pickle_size(w);
 	}
 	r = segment_check_ids(w, err);
 	if (r < 0)

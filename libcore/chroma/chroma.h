@@ -26,6 +26,19 @@
 
 #define CHROMA_DATABASE "chroma.sqlite3"
 
+/*
+ * SQL: row @c of the full-text table's content is the document of a record that has lost its own.
+ * Releases up to 0.4 leave such rows of deleted records, and their numbers are used again; so only
+ * of records that a release since 1.0 wrote, where no row is anybody's leftover.
+ */
+#define CHROMA_TEXT_LOST                                                                           \
+	"c.c0 IS NOT NULL AND EXISTS (SELECT 1 FROM embeddings e WHERE e.id = c.id AND "           \
+	"typeof(e.seq_id) = 'integer') AND NOT EXISTS (SELECT 1 FROM embedding_metadata d "        \
+	"WHERE d.id = c.id AND d.key = 'chroma:document' AND (d.string_value IS NOT NULL OR "      \
+	"d.int_value IS NOT NULL OR d.float_value IS NOT NULL OR d.bool_value IS NOT NULL)) AND "  \
+	"NOT EXISTS (SELECT 1 FROM embedding_fulltext_search_content o "                           \
+	"WHERE o.id NOT IN (SELECT id FROM embeddings))"
+
 /* ---- the database (db.c, copy.c) ---- */
 
 struct chroma_db;

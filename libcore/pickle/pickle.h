@@ -96,7 +96,7 @@ struct pickle_meta {
 	struct pickle_integer max_seq_id;
 	struct pickle_map_state maps[PICKLE_MAPS];
 	uint32_t unknown_keys; /* keys of the outer dictionary that are not named above, skipped */
-	uint64_t end_off;      /* behind STOP; what follows it is ignored by all who load it */
+	uint64_t end_off;      /* behind STOP; Python ignores what follows, the server refuses it */
 	uint64_t memo_count;
 };
 

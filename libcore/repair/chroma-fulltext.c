@@ -20,7 +20,7 @@
 	"JOIN embeddings_queue q ON q.seq_id = e.seq_id AND q.id = e.embedding_id "                \
 	"WHERE e.id = embedding_metadata.id AND json_valid(q.metadata))"
 #define DIFFERS                                                                                    \
-	"key = 'chroma:document' AND EXISTS (SELECT 1 FROM " CONTENT                               \
+	"key = 'chroma:document' AND string_value IS NOT NULL AND EXISTS (SELECT 1 FROM " CONTENT  \
 	" c WHERE c.id = embedding_metadata.id AND c.c0 IS NOT string_value)"
 
 static const char refill[] =
@@ -108,20 +108,40 @@ static int fix_different(struct chroma_fixing *f, struct vs_err *err)
 			     buf_cstr(&detail), correct, err);
 }
 
+/* The copy of a document that is in no other place any more. */
+static int restore_documents(struct chroma_fixing *f, struct vs_err *err)
+{
+	struct chroma_fault *fault = chroma_fault_find(f, PROB_CHROMA_DOCUMENT_MISSING);
+	cleanup_(buf_fini) struct buf detail = { 0 };
+
+	if (!fault)
+		return 0;
+	text_count(&detail, fault->count, "record");
+	buf_append_str(&detail,
+		       " without a document get back the one that the full-text table has");
+	chroma_fault_done(f, PROB_CHROMA_DOCUMENT_MISSING);
+	return chroma_change(f, PROB_CHROMA_DOCUMENT_MISSING, "restore-documents", LOSS_NOTHING,
+			     buf_cstr(&detail),
+			     "INSERT OR REPLACE INTO embedding_metadata(id, key, string_value) "
+			     "SELECT c.id, 'chroma:document', c.c0 FROM " CONTENT
+			     " c WHERE " CHROMA_TEXT_LOST ";\n",
+			     err);
+}
+
 int chroma_fix_fulltext(struct chroma_fixing *f, struct vs_err *err)
 {
 	cleanup_(buf_fini) struct buf detail = { 0 };
 	struct chroma_fault *missing = chroma_fault_find(f, PROB_CHROMA_DOCUMENT_NOT_INDEXED);
 	bool is_damaged = chroma_fault_find(f, PROB_CHROMA_FTS_DAMAGED) != NULL;
-	int r = 0;
+	int r = restore_documents(f, err);
 
 	/* A damaged index takes no single rows. */
-	if (is_damaged && chroma_fault_find(f, PROB_CHROMA_DOCUMENT_DIFFERS) &&
+	if (r == 0 && is_damaged && chroma_fault_find(f, PROB_CHROMA_DOCUMENT_DIFFERS) &&
 	    chroma_has_table(f, "embeddings_queue"))
 		r = take_from_queue(f, err);
 	if (is_damaged)
 		return r < 0 ? r : fill_anew(f, err);
-	if (missing) {
+	if (r == 0 && missing) {
 		text_count(&detail, missing->count, "document");
 		buf_append_str(&detail, " that the full-text table lacks go into it");
 		chroma_fault_done(f, PROB_CHROMA_DOCUMENT_NOT_INDEXED);

@@ -20,7 +20,9 @@ struct orphan {
 	} also[4];
 };
 
-#define NO_SEGMENT "segment_id NOT IN (SELECT id FROM segments WHERE scope = 'METADATA')"
+#define NO_SEGMENT                                                                                 \
+	"segment_id NOT IN (SELECT id FROM segments WHERE scope = 'METADATA') AND "                \
+	"typeof(seq_id) <> 'integer'"
 #define OF_NO_SEGMENT "id IN (SELECT id FROM embeddings WHERE " NO_SEGMENT ")"
 #define EMPTY_SEGMENT                                                                              \
 	"collection NOT IN (SELECT id FROM collections) AND "                                      \

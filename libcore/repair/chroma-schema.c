@@ -131,11 +131,15 @@ static int restore_database(struct chroma_fixing *f, struct vs_err *err)
 	return 0;
 }
 
+/* A text that is none that the server reads; NULL is one. */
+#define NO_OBJECT(column)                                                                          \
+	"CASE WHEN json_valid(" column ") THEN json_type(" column ") <> 'object' "                 \
+	"ELSE " column " IS NOT NULL END"
+
 /* Where the schema is there, nothing else of the configuration is read, and the server writes "{}". */
 static int correct_configuration(struct chroma_fixing *f, struct vs_err *err)
 {
-	static const char where[] =
-		"json_valid(schema_str) AND NOT coalesce(json_valid(config_json_str), 1)";
+	static const char where[] = "json_valid(schema_str) AND " NO_OBJECT("config_json_str");
 	struct chroma_fault *fault = chroma_fault_find(f, PROB_CHROMA_COLLECTION_CONFIG);
 	uint64_t count = 0;
 	int r;
@@ -153,7 +157,7 @@ static int correct_configuration(struct chroma_fixing *f, struct vs_err *err)
 		f, PROB_CHROMA_COLLECTION_CONFIG, "correct-configuration", LOSS_NOTHING,
 		"empty a configuration that the schema overrules",
 		"UPDATE collections SET config_json_str = '{}' WHERE json_valid(schema_str) "
-		"AND NOT coalesce(json_valid(config_json_str), 1);\n",
+		"AND " NO_OBJECT("config_json_str") ";\n",
 		err);
 }
 

@@ -288,8 +288,17 @@ const struct damage_class selftest_chroma_classes[] = {
 	{ "record-lost", "a record that the index has and the table has not", IX "id-extra",
 	  run_sql, "DELETE FROM embeddings WHERE id = (SELECT min(id) FROM embeddings)" },
 	{ "record-no-segment", "a record of no segment", "chroma-record-no-segment", run_sql,
-	  "UPDATE embeddings SET segment_id = 'selftest' WHERE id = (SELECT min(id) FROM "
+	  "UPDATE embeddings SET segment_id = 'selftest', seq_id = x'0000000000000001' WHERE id = "
+	  "(SELECT min(id) FROM embeddings)" },
+	{ "collection-missing", "a record of a collection that is gone",
+	  "chroma-collection-missing", run_sql,
+	  "UPDATE embeddings SET segment_id = 'selftest', seq_id = 1 WHERE id = (SELECT min(id) FROM "
 	  "embeddings)" },
+	{ "document-missing", "a document that only the full-text index has",
+	  "chroma-document-missing", run_sql,
+	  "UPDATE embedding_metadata SET string_value = NULL WHERE key = 'chroma:document' AND id = "
+	  "(SELECT min(e.id) FROM embeddings e JOIN embedding_fulltext_search_content c ON c.id = "
+	  "e.id WHERE typeof(e.seq_id) = 'integer')" },
 	{ "position-ahead", "a position behind the end of the queue", "chroma-position-ahead",
 	  run_sql, "UPDATE max_seq_id SET seq_id = 1000000000" },
 	{ "queue-row", "a vector in the queue that is none", "chroma-queue-row", run_sql,
@@ -354,9 +363,9 @@ const struct damage_class selftest_chroma_classes[] = {
 	  "UPDATE max_seq_id SET seq_id = x'0102'" },
 	{ "position-order", "an index that is ahead of the records", "chroma-position-order",
 	  run_sql,
-	  "UPDATE max_seq_id SET seq_id = (SELECT max(seq_id) + 1 FROM max_seq_id WHERE typeof(seq_id) = "
-	  "'integer') WHERE typeof(seq_id) = 'integer' AND segment_id IN (SELECT id FROM segments WHERE "
-	  "scope = 'VECTOR')" },
+	  "UPDATE max_seq_id SET seq_id = CASE WHEN segment_id IN (SELECT id FROM segments WHERE scope = "
+	  "'VECTOR') THEN (SELECT max(seq_id) FROM embeddings_queue) ELSE (SELECT min(seq_id) - 1 FROM "
+	  "embeddings_queue) END WHERE typeof(seq_id) = 'integer'" },
 	{ "position-orphan", "a position of no segment", "chroma-position-orphan", run_sql,
 	  "INSERT INTO max_seq_id (segment_id, seq_id) VALUES ('selftest', 1)" },
 	{ "queue-unpurged", "a thousand rows of the queue that nobody needs",

@@ -124,8 +124,6 @@ int header_read(struct sqlitefile *f, struct vs_err *err)
 	info->is_truncated = f->source.size % info->page_size != 0;
 	if (!info->is_header_sound)
 		return 0;
-	if (load_be32(head + 56) > 1)
-		return vs_fail(err, VS_ENOTSUP, "texts are in UTF-16, which Chroma never writes");
 	/* Valid when both counters of changes are the same. */
 	if (memcmp(head + 24, head + 92, 4) == 0)
 		info->header_pages = load_be32(head + 28);

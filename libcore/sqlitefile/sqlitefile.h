@@ -96,7 +96,7 @@ struct sqlitefile;
 
 /*
  * Begin. Without a sound header the page size is the one with which most pages look like pages of a
- * b-tree. VS_EFORMAT: there is no such page; VS_ENOTSUP: texts are UTF-16; VS_ENOMEM.
+ * b-tree. VS_EFORMAT: there is no such page; VS_ENOMEM.
  */
 must_check_ int sqlitefile_open(struct sqlitefile **out, const struct sqlitefile_source *source,
 				struct vs_err *err);

@@ -184,13 +184,16 @@ check "position that is a blob" mends correct-positions 0 "UPDATE max_seq_id SET
 check "position that is no number" mends correct-positions 0 "UPDATE max_seq_id SET seq_id = 'many' WHERE segment_id IN ($metadata, $vector)"
 check "position of no segment" mends "keep-rows remove-orphan-positions" 0 "INSERT INTO max_seq_id VALUES('gone', 1)"
 check "segment of no collection" mends "keep-rows remove-orphan-segments" text "INSERT INTO segments VALUES('x', 'y', 'METADATA', 'z')"
-check "segment of a collection whose row is gone" leaves chroma-segment-orphan "" \
+check "segment of a collection whose row is gone" leaves "chroma-collection-missing chroma-segment-orphan" "" \
     "DELETE FROM collections WHERE name = 'fresh'; DELETE FROM embeddings_queue WHERE topic LIKE '%470e2546-7e6e-4cd5-8cc3-9d6ea7dc22a7' AND seq_id < 94;
      UPDATE embeddings_queue SET topic = 'persistent://default/default/' || (SELECT id FROM collections WHERE name = 'notes'), operation = 3, id = 'x', vector = NULL, encoding = NULL WHERE seq_id = 94"
 check "collection without its segment of records" mends restore-segment 0 "DELETE FROM segments WHERE id = $metadata"
 check "records of no segment" mends "keep-rows remove-orphan-records" text \
-    "INSERT INTO embeddings(id, segment_id, embedding_id, seq_id) VALUES(99999, 'gone', 'x', 1); INSERT INTO embedding_metadata VALUES(99999, 'chroma:document', 'lost', NULL, NULL, NULL);
+    "INSERT INTO embeddings(id, segment_id, embedding_id, seq_id) VALUES(99999, 'gone', 'x', x'0000000000000001'); INSERT INTO embedding_metadata VALUES(99999, 'chroma:document', 'lost', NULL, NULL, NULL);
      INSERT INTO embedding_fulltext_search(rowid, string_value) VALUES(99999, 'lost')"
+check "documents that only the full-text table has" mends restore-documents 0 \
+    "DELETE FROM embedding_metadata WHERE key = 'chroma:document' AND id % 3 = 0; UPDATE embedding_metadata SET string_value = NULL WHERE key = 'chroma:document' AND id % 3 = 1"
+check "configuration that is a list" mends "keep-rows correct-configuration" 0 "UPDATE collections SET config_json_str = '[]' WHERE name = 'docs'"
 check "metadata of no record" mends "keep-rows remove-orphan-metadata" text "INSERT INTO embedding_metadata VALUES(99999, 'k', 'it''s', NULL, NULL, NULL)"
 check "array metadata of no record" mends "keep-rows remove-orphan-metadata" text "INSERT INTO embedding_metadata_array VALUES(99999, 'k', 'v', NULL, NULL, NULL)"
 check "array metadata of another record" mends "keep-rows remove-leaked-metadata" text \

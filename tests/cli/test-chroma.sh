@@ -116,7 +116,42 @@ another_program() {
 
 no_database() {
     changed "SELECT 1" && rm "$store/chroma.sqlite3" && unchanged json verify 4 verify "$store" &&
-        jq_is '.findings[0].code == "chroma-database-missing" and .loadable == "no"'
+        jq_is '.findings[0].code == "chroma-database-missing" and .loadable == "silently-wrong"'
+}
+
+# Of an empty file SQLite makes a new database, as of none.
+empty_database() {
+    changed "SELECT 1" && : >"$store/chroma.sqlite3" && unchanged json verify 4 verify "$store" &&
+        jq_is '.findings[0].code == "chroma-database-missing" and .loadable == "silently-wrong"'
+}
+
+# The first page is zeroes: what the others hold can be had.
+no_header() {
+    changed "SELECT 1" && dd if=/dev/zero of="$store/chroma.sqlite3" bs=100 count=1 conv=notrunc status=none &&
+        unchanged runs 4 verify "$store" && out_has "next: vsctl salvage"
+}
+
+# A collection that was never saved, and one that was emptied: the server begins their index anew, whatever the files are.
+ignored_index() {
+    local never emptied level
+    changed "DELETE FROM embeddings WHERE segment_id = $metadata; DELETE FROM embedding_metadata WHERE id NOT IN (SELECT id FROM embeddings);
+             DELETE FROM embedding_fulltext_search WHERE rowid NOT IN (SELECT id FROM embeddings);
+             DELETE FROM embeddings_queue WHERE topic LIKE '%/' || $docs AND seq_id < 45; UPDATE embeddings_queue SET operation = 3, vector = NULL, encoding = NULL WHERE topic LIKE '%/' || $docs" || return
+    never=$(sqlite3 "$store/chroma.sqlite3" "SELECT id FROM segments WHERE scope = 'VECTOR' AND collection = (SELECT id FROM collections WHERE name = 'fresh')")
+    emptied=$(sqlite3 "$store/chroma.sqlite3" "SELECT id FROM segments WHERE scope = 'VECTOR' AND collection = $docs")
+    # total_elements_added, and two maps of nothing.
+    printf '\x80\x03}(X\x0e\0\0\0dimensionalityNX\x14\0\0\0total_elements_addedJ\x07\0\0\0X\x0a\0\0\0max_seq_idNX\x0b\0\0\0id_to_label}X\x0b\0\0\0label_to_id}X\x0c\0\0\0id_to_seq_id}u.' \
+        >"$store/$emptied/index_metadata.pickle"
+    truncate -s 50 "$store/$never/header.bin" && rm "$store/$never/length.bin" "$store/$emptied/link_lists.bin" && truncate -s 60 "$store/$emptied/header.bin"
+    for level in quick full deep; do
+        json verify 0 verify --level "$level" "$store" && jq_is '.loadable == "yes"' || return
+    done
+}
+
+# What stands behind the end of a pickle Python does not see, and the server refuses.
+long_pickle() {
+    changed "SELECT 1" && printf x >>"$store/24e69c0e-7aba-41e6-934b-8f72a5d57d41/index_metadata.pickle" &&
+        json verify 4 verify "$store" && jq_is 'any(.findings[]; .code == "chroma-index-pickle-unreadable" and (.message | contains("1 byte")))'
 }
 
 # A WAL that somebody else may still write, a journal of nothing.
@@ -181,10 +216,14 @@ check "a value of two types" tells chroma-metadata-value error "UPDATE embedding
 check "a truth value of 2" tells chroma-metadata-value error "UPDATE embedding_metadata SET bool_value = 2 WHERE key = 'seen'"
 check "a document that differs" tells chroma-document-differs error "UPDATE embedding_metadata SET string_value = 'other' WHERE key = 'chroma:document' AND id = 5"
 check "a row of the index of no document" tells chroma-fts-extra info "INSERT INTO embedding_fulltext_search(rowid, string_value) VALUES(99999, 'stray')"
-check "records of no segment" tells chroma-record-no-segment warning "INSERT INTO embeddings(id, segment_id, embedding_id, seq_id) VALUES(99999, 'gone', 'x', 1)"
+check "records of no segment" tells chroma-record-no-segment warning "INSERT INTO embeddings(id, segment_id, embedding_id, seq_id) VALUES(99999, 'gone', 'x', x'0000000000000001')"
+check "records of no segment, by a release that leaves none" tells chroma-collection-missing error "INSERT INTO embeddings(id, segment_id, embedding_id, seq_id) VALUES(99999, 'gone', 'x', 1)"
+check "row of a collection that is gone" tells chroma-collection-missing error "DELETE FROM collections WHERE name = 'fresh'"
+check "a document that only the full-text table has" tells chroma-document-missing error "DELETE FROM embedding_metadata WHERE key = 'chroma:document' AND id = 5"
+check "a document that became nothing" tells chroma-document-missing error "UPDATE embedding_metadata SET string_value = NULL WHERE key = 'chroma:document' AND id = 5"
 check "position ahead of the queue" tells chroma-position-ahead error "UPDATE max_seq_id SET seq_id = 5000 WHERE segment_id = $metadata"
-check "index ahead of the records" tells chroma-position-order error "UPDATE max_seq_id SET seq_id = 46 WHERE segment_id = $vector"
-check "position behind the records" tells chroma-position-behind error "UPDATE max_seq_id SET seq_id = 33 WHERE segment_id = $metadata"
+check "index ahead of the records" tells chroma-position-order error "UPDATE max_seq_id SET seq_id = CASE segment_id WHEN $vector THEN 45 ELSE 40 END WHERE segment_id IN ($vector, $metadata)"
+check "position behind the records" tells chroma-position-behind warning "UPDATE max_seq_id SET seq_id = 33 WHERE segment_id = $metadata"
 check "position that is a blob" tells chroma-position-encoding error "UPDATE max_seq_id SET seq_id = x'000000000000002d' WHERE segment_id = $metadata"
 check "position of no segment" tells chroma-position-orphan info "INSERT INTO max_seq_id VALUES('gone', 1)"
 check "operation of the queue" tells chroma-queue-row error "UPDATE embeddings_queue SET operation = 7 WHERE seq_id = 40"
@@ -203,6 +242,10 @@ check "busy is not corrupt" busy
 check "an idle connection" idle
 check "a database of another program" another_program
 check "no database" no_database
+check "an empty database" empty_database
+check "a database without its first bytes" no_header
+check "indexes that the server does not read" ignored_index
+check "bytes behind a pickle" long_pickle
 check "an empty journal" empty_journal
 check "a database copied to disk for its full-text index" copied_to_disk
 check "every level" every_level

@@ -391,4 +391,5 @@ def main():
     print(f"1..{c.cases}")
 
 
-main()
+if __name__ == "__main__":
+    main()

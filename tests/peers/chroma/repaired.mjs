@@ -110,6 +110,23 @@ async function look(server, wanted, problems) {
     return { database, id };
 }
 
+// Filters: by text, by metadata.
+async function filter(server, where, wanted, problems) {
+    const recs = Object.entries(wanted.recs).filter(([key]) => !partly.has(`${where.id}/${key}`) && !gone.has(`${where.id}/${key}`));
+    const ask = async (key, what, body) => {
+        const found = await call(server, where.database, `/${where.id}/get`, { ...body, include: [] });
+        if (!found.ids.includes(key))
+            problems.push(`${key} is not found by its ${what}`);
+    };
+    for (const [key, r] of recs.filter(([, r]) => r.d && r.d.length > 3 && r.d.length < 1000 && !/[%_\\\0]/.test(r.d)).slice(0, 40))
+        await ask(key, "text", { where_document: { $contains: r.d } });
+    for (const [key, r] of recs.slice(0, 40)) {
+        const [name, value] = Object.entries(r.m ?? {}).find(([, v]) => typeof v !== "object" && !Number.isNaN(v)) ?? [];
+        if (name && (typeof value !== "number" || Number.isInteger(value)) && !name.startsWith("$"))
+            await ask(key, `metadata ${name}`, { where: { [name]: { $eq: value } } });
+    }
+}
+
 async function query(server, where, wanted, problems) {
     const recs = Object.entries(wanted.recs).filter(([key]) => !incomplete.has(`${where.id}/${key}`) && (hasQueue || !partly.has(`${where.id}/${key}`)));
     for (const [key, r] of recs.slice(0, 5)) {
@@ -131,9 +148,10 @@ async function write(server, where, wanted) {
     await call(server, where.database, `/${where.id}/delete`, { ids: ["new-2"] });
 }
 
-async function wrote(server, where, problems) {
-    const got = await call(server, where.database, `/${where.id}/get`, { ids: ["new-1", "new-2"], include: ["documents"] });
-    if (got.ids.join() !== "new-1" || got.documents[0] !== "changed")
+async function wrote(server, where, wanted, problems) {
+    const got = await call(server, where.database, `/${where.id}/get`, { ids: ["new-1", "new-2"], include: ["documents", "embeddings"] });
+    const e = one(wanted);
+    if (got.ids.join() !== "new-1" || got.documents[0] !== "changed" || !sameVector(e.map((x) => -x), got.embeddings[0]))
         problems.push(`what was written now is ${JSON.stringify(got)}`);
 }
 
@@ -160,13 +178,14 @@ try {
         if (!where)
             return;
         await query(server, where, wanted, found);
+        await filter(server, where, wanted, found);
         await write(server, where, wanted);
-        await wrote(server, where, found);
+        await wrote(server, where, wanted, found);
     });
     await during("at the second start", async (server, wanted, found) => {
         const where = await look(server, wanted, found);
         if (where)
-            await wrote(server, where, found);
+            await wrote(server, where, wanted, found);
     });
 } catch (e) {
     console.log(`not ok - ${e.message}`);

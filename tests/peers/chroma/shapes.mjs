@@ -8,7 +8,7 @@
 // has to get back: a list of collections in the form that repaired.mjs reads. Without names, all shapes that VERSION
 // can make. The same every time, but for what the server itself leaves to chance (ids of collections, the graph).
 
-import { mkdirSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { call, request, start, stop } from "./client.mjs";
 
@@ -40,6 +40,13 @@ class World {
 
     async again() {
         await this.down();
+        await this.up();
+    }
+
+    // The store as it is now, beside what it will be: for files that are older than the others.
+    async keep(name) {
+        await this.down();
+        cpSync(this.store, join(this.store, "..", name), { recursive: true });
         await this.up();
     }
 
@@ -271,6 +278,39 @@ const shapes = {
         await w.down();
         await Promise.all(working);
         some.forEach((c) => (c.at_least = true));
+    },
+
+    // Some of everything, in one store, with a copy of it from the middle of its life.
+    async mixed(w) {
+        await w.tenant("acme", "one");
+        const rich = (i) => ({ d: `${i} ${"a text that is long enough to fill pages, ü 日本 ".repeat(1 + (i % 5))}`, m: { n: i, f: i + 0.25, s: `v${i % 7}`, b: i % 2 === 0, ...(newer && i % 3 === 0 ? { list: [i, i + 1], words: ["a", `w${i}`] } : {}) } });
+        const gone = await w.make("dropped", { dim: 7, sync_threshold: 10, batch_size: 5 });
+        const alpha = await w.make("alpha", { space: "cosine", dim: 12, max_neighbors: 8, ef_construction: 40, sync_threshold: 40, batch_size: 10, metadata: { purpose: "first", n: 3 } });
+        const beta = await w.make("beta", { dim: 5, sync_threshold: 30, batch_size: 6, resize_factor: 1.3 });
+        const gamma = await w.make("gamma", { space: "ip", dim: 3 });
+        const delta = await w.make("delta", { dim: 400, max_neighbors: 32, sync_threshold: 20, batch_size: 5, tenant: "acme", database: "one" });
+        const emptied = await w.make("emptied", { dim: 4, sync_threshold: 10, batch_size: 5 });
+        await w.make("never");
+        await w.fill(gone, 0, 30);
+        await w.fill(alpha, 0, 90, rich);
+        await w.fill(beta, 0, 66, (i) => (i % 4 ? { d: `beta ${i}`, m: { n: i } } : {}));
+        await w.fill(gamma, 0, 6, rich);
+        await w.fill(delta, 0, 30);
+        await w.fill(emptied, 0, 20);
+        await w.drop(gone);
+        await w.keep("earlier");
+        await w.put("update", alpha, Array.from({ length: 25 }, (_, i) => [`r${3 * i}`, i % 2 ? { e: vector(12), d: `now ${i}` } : { m: { n: null, later: i } }]));
+        await w.remove(alpha, ["r1", "r2", "r50", "r89"]);
+        await w.fill(alpha, 90, 131, rich);
+        await w.put("add", alpha, [["r2", { e: vector(12), d: "again" }]]);
+        await w.remove(beta, Array.from({ length: 12 }, (_, i) => `r${5 * i}`));
+        await w.fill(beta, 66, 100);
+        await w.put("upsert", beta, Array.from({ length: 9 }, (_, i) => [`r${i * 13}`, { e: vector(5), d: `put ${i}` }]));
+        await w.fill(gamma, 6, 11, rich);
+        await w.fill(delta, 30, 53);
+        await w.remove(emptied, Object.keys(emptied.recs));
+        await w.put("update", alpha, [["r5", { d: "last words" }]]);
+        await w.remove(alpha, ["r7", "r130"]);
     },
 
     // A web address for each record, and queue rows of all four operations left over.
