@@ -203,7 +203,7 @@ static int holds(struct finder *f, const char *name, bool *out, struct vs_err *e
 static int search(struct finder *f, struct vs_err *err)
 {
 	cleanup_(chromem_list_freep) struct chromem_list *list = NULL;
-	int r = chromem_list_load(&list, f->dirfd, f->in->form.compression, err);
+	int r = chromem_list_load(&list, f->dirfd, NULL, f->in->form.compression, err);
 
 	for (size_t i = 0; r == 0 && !f->file && i < chromem_list_count(list); i++) {
 		struct chromem_entry entry;

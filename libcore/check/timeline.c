@@ -191,7 +191,7 @@ int check_timeline(const struct store *store, const char *dir, struct timeline *
 	if (r == 0)
 		r = file_stat_fd(dirfd, &info, err);
 	if (r == 0)
-		r = chromem_list_load(&list, dirfd, form.compression, err);
+		r = chromem_list_load(&list, dirfd, NULL, form.compression, err);
 	if (r == 0)
 		r = read_times(&t, &times, dirfd, list, err);
 	if (r < 0)

@@ -90,8 +90,9 @@ struct chromem_entry {
 
 struct chromem_list; /* opaque; read only once loaded, then safe to share between threads */
 
-must_check_ int chromem_list_load(struct chromem_list **out, int dirfd, enum chromem_compression c,
-				  struct vs_err *err);
+/* @seen: what is known of the directory in this run, or NULL. */
+must_check_ int chromem_list_load(struct chromem_list **out, int dirfd, struct file_seen_dir *seen,
+				  enum chromem_compression c, struct vs_err *err);
 void chromem_list_freep(struct chromem_list **list);
 
 size_t chromem_list_count(const struct chromem_list *list); /* of all entries */

@@ -124,18 +124,22 @@ static int read_meta(struct collection *out, enum chromem_compression c,
 
 /* ---- the directory ---- */
 
-int collection_open(struct collection *out, int dirfd, const char *name, enum chromem_compression c,
-		    struct chromem_reader *reader, struct vs_err *err)
+int collection_open(struct collection *out, int dirfd, const char *name,
+		    const struct chromem_scan_request *req, struct chromem_reader *reader,
+		    struct vs_err *err)
 {
 	struct chromem_collection *shown = &out->shown;
+	struct file_seen_dir *seen;
 	int r;
 
 	*out = (struct collection){ .dirfd = -1 };
 	r = file_open_dir(dirfd, name, FILE_NO_FOLLOW, &out->dirfd, err);
 	if (r == 0)
 		r = file_stat_fd(out->dirfd, &shown->info, err);
-	if (r == 0)
-		r = chromem_list_load(&out->list, out->dirfd, c, err);
+	if (r == 0) {
+		seen = file_seen_dir(file_known_seen(req->known), out->dirfd);
+		r = chromem_list_load(&out->list, out->dirfd, seen, req->compression, err);
+	}
 	if (r < 0)
 		return directory_fault(&out->fault, err);
 	if (file_is_own(&shown->info))
@@ -145,7 +149,7 @@ int collection_open(struct collection *out, int dirfd, const char *name, enum ch
 	shown->dirfd = out->dirfd;
 	shown->list = out->list;
 	shown->has_hash = chromem_hash_parse(slice_str(name), &shown->hash);
-	r = read_meta(out, c, reader, err);
+	r = read_meta(out, req->compression, reader, err);
 	return r < 0 ? vs_err_in(err, "%s", name) : 0;
 }
 

@@ -23,13 +23,13 @@ struct collection {
 };
 
 /*
- * Open the directory @name of the store at @dirfd into @out; @name is borrowed. Returns 0; 1 with
+ * Open the directory @name of the store at @dirfd into @out, as @req has it; @name is borrowed. Returns 0; 1 with
  * @out->fault filled when the directory cannot be opened or listed; negative when we cannot go on
  * (no memory, no descriptors). @out is zeroed before, and needs collection_fini() in every case.
  */
 must_check_ int collection_open(struct collection *out, int dirfd, const char *name,
-				enum chromem_compression c, struct chromem_reader *reader,
-				struct vs_err *err);
+				const struct chromem_scan_request *req,
+				struct chromem_reader *reader, struct vs_err *err);
 void collection_fini(struct collection *collection);
 
 /* The fault of a file that is no file: nothing was opened. */

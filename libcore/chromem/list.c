@@ -232,15 +232,15 @@ static void count_documents(struct chromem_list *list)
 	}
 }
 
-int chromem_list_load(struct chromem_list **out, int dirfd, enum chromem_compression c,
-		      struct vs_err *err)
+int chromem_list_load(struct chromem_list **out, int dirfd, struct file_seen_dir *seen,
+		      enum chromem_compression c, struct vs_err *err)
 {
 	cleanup_(chromem_list_freep) struct chromem_list *list = vs_alloc(sizeof(*list));
 	struct loading loading = { list, dirfd };
 	int r;
 
 	list->compression = c;
-	r = file_list(dirfd, add_entry, &loading, err);
+	r = file_seen_list(seen, dirfd, add_entry, &loading, err);
 	for (unsigned form = CHROMEM_PLAIN; form <= CHROMEM_GZIP && r == 0; form++)
 		r = keys_sort(&list->keys[form], err);
 	if (r < 0)

@@ -105,7 +105,7 @@ static void open_slot(struct scan *scan, unsigned worker, struct slot *slot)
 	slot->is_tried = true;
 	slot->status =
 		collection_open(&slot->collection, scan->dirfd, names_at(&scan->names, slot->name),
-				scan->req->compression, scan->readers[worker], &slot->err);
+				scan->req, scan->readers[worker], &slot->err);
 	atomic_fetch_add(&scan->weight, slot->collection.weight);
 }
 

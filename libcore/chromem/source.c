@@ -259,8 +259,9 @@ static int visit_doc(struct chromem_source *s, const struct collection *c, size_
 static int visit_part(struct chromem_source *s, const struct part *part, struct slice name,
 		      const struct chromem_export_visitor *to, struct vs_err *err)
 {
+	const struct chromem_scan_request req = { .compression = s->compression };
 	cleanup_(collection_fini) struct collection c = { .dirfd = -1 };
-	int r = collection_open(&c, s->dirfd, part->dir, s->compression, s->reader, err);
+	int r = collection_open(&c, s->dirfd, part->dir, &req, s->reader, err);
 
 	if (r < 0)
 		return r;

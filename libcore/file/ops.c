@@ -194,6 +194,17 @@ int file_rename_at(int from_dirfd, const char *from, int to_dirfd, const char *t
 	return vs_fail_errno(err, "cannot rename %s to %s", from, to);
 }
 
+int file_link_at(int from_dirfd, const char *from, int to_dirfd, const char *to, struct vs_err *err)
+{
+	if (allowed(FILE_OP_LINK, to) && linkat(from_dirfd, from, to_dirfd, to, 0) == 0)
+		return 0;
+	if (errno == EEXIST)
+		return vs_fail(err, VS_EBUSY, "%s: is there already", to);
+	if (errno == EXDEV || errno == EPERM || errno == EMLINK || errno == EOPNOTSUPP)
+		return vs_fail(err, VS_ENOTSUP, "%s: cannot be given a second name here", from);
+	return vs_fail_errno(err, "cannot link %s to %s", from, to);
+}
+
 int file_exchange_at(int a_dirfd, const char *a, int b_dirfd, const char *b, struct vs_err *err)
 {
 	if (allowed(FILE_OP_EXCHANGE, a) && renameat2(a_dirfd, a, b_dirfd, b, RENAME_EXCHANGE) == 0)

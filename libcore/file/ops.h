@@ -77,6 +77,13 @@ must_check_ int file_sync_fs(int dirfd, struct vs_err *err);
 must_check_ int file_rename_at(int from_dirfd, const char *from, int to_dirfd, const char *to,
 			       bool replace, struct vs_err *err);
 
+/*
+ * A second name for a regular file; never the target of a link. VS_ENOTSUP: not here (other file system,
+ * one without such names, or a file of somebody else's that the system guards). VS_EBUSY: @to is there.
+ */
+must_check_ int file_link_at(int from_dirfd, const char *from, int to_dirfd, const char *to,
+			     struct vs_err *err);
+
 /* Swap two names in one step (renameat2 EXCHANGE); VS_ENOTSUP where the file system cannot. */
 must_check_ int file_exchange_at(int a_dirfd, const char *a, int b_dirfd, const char *b,
 				 struct vs_err *err);

@@ -99,6 +99,7 @@ struct journal {
 	enum run_state state;
 	bool is_taking_back;
 	bool is_prepared;
+	bool links_old; /* as the header has it */
 };
 
 /* Open the directory that holds the last part of @path, without following a link; *@name points
@@ -106,8 +107,8 @@ struct journal {
 must_check_ int journal_open_parent(int dirfd, const char *path, int *parent, const char **name,
 				    struct vs_err *err);
 
-/* content.c. Contents of so many steps are made durable each; those of more all at once, before the
- * record. */
+/* content.c. Contents of so many steps are made durable each by itself, those of more with all that the
+ * file system holds. */
 #define SYNCED_ONE_BY_ONE 16
 
 /* The new content of the step of that number: @bytes, or with a descriptor @from what it holds; @digest,
@@ -121,6 +122,8 @@ must_check_ int content_move(struct journal *j, int dirfd, const char *from, str
 /* Keep what a step will replace or remove; it must still be what it was when the step was added. */
 must_check_ int content_keep(struct journal *j, const struct step *step, size_t number,
 			     struct vs_err *err);
+/* All contents of all steps: before the record. */
+must_check_ int content_sync(struct journal *j, struct vs_err *err);
 int content_changed(const char *path, struct vs_err *err); /* VS_EBUSY */
 
 /* record.c */

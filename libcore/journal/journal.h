@@ -9,10 +9,10 @@
  *	journal/<run>/run.jsonl	what is to happen, one step a line, then what became of it
  *	journal/<run>/<n>.new	content that step n will put in place: moved there, where the
  *				state directory is on the store's file system
- *	journal/<run>/<n>.old	content that step n replaces or removes
+ *	journal/<run>/<n>.old	content that step n replaces or removes: a copy, or the file itself
  *
  * The order of events, each made durable before the next:
- *  1. stage: new contents and copies of the old ones are written and synced, every step with the
+ *  1. stage: new contents and the old ones are put there and synced, every step with the
  *     state it expects to find and will leave (absent, or size and SHA-256; for directories a
  *     digest over their whole tree);
  *  2. prepared: run.jsonl gets its name by a rename. Before this instant the run does not exist and
@@ -59,6 +59,10 @@ struct journal_header {
 	const char *const *argv; /* NULL-ended */
 	const char *plan_digest; /* hex, or NULL */
 	int64_t time_ns;
+	/* What a step replaces or removes is kept as the file that it is, not copied, where the system
+	 * can: for stores whose programs open a file, write it and close it. What a program holds open
+	 * would be written to behind the journal's back. */
+	bool links_old;
 };
 
 /* Begin a run. The descriptors are borrowed until the journal is freed. */

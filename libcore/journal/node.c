@@ -38,9 +38,8 @@ int journal_open_parent(int dirfd, const char *path, int *parent, const char **n
 	cleanup_(file_closep) int fd = -1;
 	const char *rest = path;
 	const char *slash;
-	int r;
+	int r = 0;
 
-	r = file_open_dir(dirfd, ".", FILE_NO_FOLLOW, &fd, err);
 	while (r == 0 && (slash = strchr(rest, '/')) != NULL) {
 		cleanup_(file_closep) int above = fd;
 		char part[NAME_MAX + 1];
@@ -52,9 +51,11 @@ int journal_open_parent(int dirfd, const char *path, int *parent, const char **n
 		part[slash - rest] = '\0';
 		if (strcmp(part, "..") == 0 || strcmp(part, ".") == 0)
 			return vs_fail(err, VS_EUSAGE, "%s: not a path inside the store", path);
-		r = file_open_dir(above, part, FILE_NO_FOLLOW, &fd, err);
+		r = file_open_dir(above >= 0 ? above : dirfd, part, FILE_NO_FOLLOW, &fd, err);
 		rest = slash + 1;
 	}
+	if (r == 0 && rest == path)
+		r = file_open_dir(dirfd, ".", FILE_NO_FOLLOW, &fd, err);
 	if (r < 0)
 		return r;
 	if (rest[0] == '\0' || strcmp(rest, ".") == 0 || strcmp(rest, "..") == 0)

@@ -66,7 +66,8 @@ int journal_begin(struct journal **out, int state_dirfd, int store_dirfd,
 
 	*j = (struct journal){ .state_dirfd = state_dirfd,
 			       .store_dirfd = store_dirfd,
-			       .dirfd = -1 };
+			       .dirfd = -1,
+			       .links_old = head->links_old };
 	j->command = vs_strdup(head->command);
 	r = file_mkdir_at(state_dirfd, JOURNAL_DIR, 0700, err);
 	if (r < 0 && r != VS_EBUSY)
@@ -460,8 +461,8 @@ int journal_apply(struct journal *j, struct vs_err *err)
 	assert(!j->is_prepared);
 	for (size_t i = 0; i < j->count && r == 0; i++)
 		r = stage_step(j, &j->steps[i], i + 1, err);
-	if (r == 0 && j->count > SYNCED_ONE_BY_ONE)
-		r = file_sync_fs(j->dirfd, err);
+	if (r == 0)
+		r = content_sync(j, err);
 	if (r == 0)
 		r = write_record(j, err);
 	if (r < 0)

@@ -36,13 +36,13 @@ static int add_name(void *ctx, const struct chromem_collection *c, struct vs_err
 	return 0;
 }
 
-int names_remember(const struct store *store, int state_dirfd, const char *source, int64_t now_ns,
-		   struct vs_err *err)
+int names_remember(const struct store *store, int state_dirfd, struct file_known *known,
+		   const char *source, int64_t now_ns, struct vs_err *err)
 {
 	cleanup_(name_list_fini) struct name_list list = { 0 };
 	cleanup_(pool_freep) struct pool *pool = NULL;
 	struct chromem_visitor visitor = { .ctx = &list, .collection_begin = add_name };
-	struct chromem_scan_request req = { 0 };
+	struct chromem_scan_request req = { .known = known };
 	struct chromem_form form = { 0 };
 	int r;
 

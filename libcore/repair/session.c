@@ -136,8 +136,8 @@ static void remember_names(struct session *s)
 	struct vs_err err = { 0 };
 	cleanup_(buf_fini) struct buf text = { 0 };
 
-	if (names_remember(s->store, s->state_dirfd, s->opts.command, clock_now_ns(s->opts.clock),
-			   &err) == 0)
+	if (names_remember(s->store, s->state_dirfd, session_known(s), s->opts.command,
+			   clock_now_ns(s->opts.clock), &err) == 0)
 		return;
 	buf_printf(&text, "the names of the collections are not remembered: %s", err.text);
 	session_note(s, buf_cstr(&text));
@@ -355,6 +355,7 @@ static int run_journal(struct session *s, const struct plan *plan,
 		.command = s->opts.command,
 		.argv = s->opts.argv,
 		.time_ns = clock_now_ns(s->opts.clock),
+		.links_old = s->store->kind == STORE_CHROMEM,
 	};
 	cleanup_(journal_freep) struct journal *j = NULL;
 	cleanup_(file_closep) int guard = -1;

@@ -144,7 +144,7 @@ static int find_document(struct searching *s, struct vs_err *err)
 	r = try_document(s, name, &found, err);
 	if (r < 0 || found)
 		return r;
-	r = chromem_list_load(&list, s->dirfd, s->compression, err);
+	r = chromem_list_load(&list, s->dirfd, NULL, s->compression, err);
 	for (size_t i = r < 0 ? 0 : chromem_list_count(list); r == 0 && !found && i-- > 0;) {
 		struct chromem_entry entry;
 		char scratch[32];
@@ -326,7 +326,7 @@ static int choose(struct searching *s, struct vs_err *err)
 	int r = check_dimension(s, err);
 
 	if (r == 0)
-		r = chromem_list_load(&list, s->dirfd, s->compression, err);
+		r = chromem_list_load(&list, s->dirfd, NULL, s->compression, err);
 	if (r < 0)
 		return r;
 	if (s->count > 0)

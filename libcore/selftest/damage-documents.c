@@ -338,7 +338,7 @@ static int each_document(struct damaged *d,
 			 struct vs_err *err)
 {
 	cleanup_(chromem_list_freep) struct chromem_list *list = NULL;
-	int r = chromem_list_load(&list, d->fd, d->victim->form, err);
+	int r = chromem_list_load(&list, d->fd, NULL, d->victim->form, err);
 
 	for (size_t i = 0; r == 0 && i < chromem_list_count(list); i++) {
 		struct chromem_entry entry;

@@ -18,6 +18,7 @@ struct scene {
 	char root[64];
 	int store;
 	int state;
+	bool links_old;
 };
 
 static void put(int dirfd, const char *path, const char *text)
@@ -128,6 +129,7 @@ static int change_everything(void *ctx)
 	cleanup_(journal_freep) struct journal *j = NULL;
 	struct vs_err err = { 0 };
 
+	head.links_old = s->links_old;
 	if (journal_begin(&j, s->state, s->store, &head, &err) < 0 ||
 	    journal_add_mkdir(j, ".quarantine", 0700, &err) < 0 ||
 	    journal_add_move(j, "aaaa", ".quarantine/aaaa", &err) < 0 ||
@@ -205,9 +207,9 @@ Test(journal, undo_refuses_what_has_changed_since)
 	scene_end(&s);
 }
 
-Test(journal, old_or_new_at_every_fault)
+static void walk_every_fault(struct scene scene)
 {
-	struct scene s = { 0 };
+	struct scene s = scene;
 	struct digest old, new, now;
 	unsigned points = 0;
 
@@ -234,6 +236,52 @@ Test(journal, old_or_new_at_every_fault)
 	scene_end(&s);
 }
 
+Test(journal, old_or_new_at_every_fault)
+{
+	walk_every_fault((struct scene){ .links_old = false });
+}
+
+Test(journal, old_or_new_at_every_fault_where_old_files_are_kept_themselves)
+{
+	walk_every_fault((struct scene){ .links_old = true });
+}
+
+static ino_t inode_of(int dirfd, const char *path)
+{
+	struct stat st = { 0 };
+
+	cr_assert_eq(fstatat(dirfd, path, &st, AT_SYMLINK_NOFOLLOW), 0, "%s", path);
+	return st.st_ino;
+}
+
+/* The only name that it has then is that in the journal, and undo gives the store a file of its own. */
+Test(journal, old_files_are_kept_themselves)
+{
+	for (unsigned links = 0; links < 2; links++) {
+		struct scene s = { .links_old = links > 0 };
+		struct journal_run_info *runs = NULL;
+		struct digest old, now;
+		struct vs_err err = { 0 };
+		char path[400];
+		size_t count = 0;
+		ino_t inode;
+
+		scene_make(&s);
+		tree_digest(&s, &old);
+		inode = inode_of(s.store, "bbbb/three");
+		cr_assert_eq(change_everything(&s), 0);
+		cr_assert_eq(journal_list(s.state, &runs, &count, &err), 0, "%s", err.text);
+		snprintf(path, sizeof(path), "journal/%s/4.old", runs[0].run);
+		cr_assert_eq(inode_of(s.state, path) == inode, links > 0);
+		cr_assert_neq(inode_of(s.store, "bbbb/three"), inode);
+		cr_assert_eq(journal_undo(s.state, s.store, NULL, &err), 0, "%s", err.text);
+		tree_digest(&s, &now);
+		cr_assert(same(&now, &old));
+		journal_list_free(runs, count);
+		scene_end(&s);
+	}
+}
+
 /* ---- files that are written and removed one after the other ---- */
 
 #define FREE_STEPS 4u
@@ -246,6 +294,7 @@ static int change_files(void *ctx)
 	cleanup_(journal_freep) struct journal *j = NULL;
 	struct vs_err err = { 0 };
 
+	head.links_old = s->links_old;
 	if (journal_begin(&j, s->state, s->store, &head, &err) < 0 ||
 	    journal_add_write(j, "bbbb/three", 0640, slice_str("third, rewritten"), &err) < 0 ||
 	    journal_add_remove(j, "bbbb/four", &err) < 0 ||
@@ -319,9 +368,9 @@ static void begin_taking_back(struct scene *s, const char *run)
 	cr_assert_eq(record_append_state(j, "taking-back", &err), 0, "%s", err.text);
 }
 
-Test(journal, any_part_of_what_is_written_at_once)
+static void any_part(bool links_old)
 {
-	struct scene s = { 0 };
+	struct scene s = { .links_old = links_old };
 	struct digest old, new, now;
 	char run[NAME_MAX + 1];
 
@@ -343,6 +392,12 @@ Test(journal, any_part_of_what_is_written_at_once)
 		cr_assert(same(&now, &old), "back from %#x", mask);
 	}
 	scene_end(&s);
+}
+
+Test(journal, any_part_of_what_is_written_at_once)
+{
+	any_part(false);
+	any_part(true);
 }
 
 /* A file that somebody else has changed meanwhile is neither replaced nor removed. */
@@ -395,7 +450,7 @@ static void other_end(const char *other)
 /* Nothing can be moved from there to the store, so it is copied. */
 Test(journal, across_file_systems_at_every_fault)
 {
-	struct scene s = { 0 };
+	struct scene s = { .links_old = true };
 	struct digest old, new, now;
 	char other[32];
 	unsigned points = 0;

@@ -45,7 +45,7 @@ static struct chromem_list *load(int dirfd, enum chromem_compression c)
 	struct chromem_list *list = NULL;
 	struct vs_err err = { 0 };
 
-	cr_assert_eq(chromem_list_load(&list, dirfd, c, &err), 0, "%s", err.text);
+	cr_assert_eq(chromem_list_load(&list, dirfd, NULL, c, &err), 0, "%s", err.text);
 	return list;
 }
 
