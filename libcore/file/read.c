@@ -181,7 +181,7 @@ static int open_regular(int dirfd, const char *name, enum file_flags flags, int 
 	return *fd < 0 ? explain_open(dirfd, name, flags, type, err) : 0;
 }
 
-#define DIGEST_PIECE ((size_t)256 << 10)
+#define DIGEST_PIECE ((size_t)64 << 10)
 
 int file_digest_fd(int fd, struct digest *out, uint64_t *size, struct vs_err *err)
 {

@@ -16,28 +16,25 @@ void hex_format(const void *bytes, size_t len, char *out)
 	out[2 * len] = '\0';
 }
 
-static int digit_value(unsigned char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
+/* What a digit stands for, plus one; 0: it is none. */
+static const unsigned char values[256] = {
+	['0'] = 1,  ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,
+	['6'] = 7,  ['7'] = 8,  ['8'] = 9,  ['9'] = 10, ['a'] = 11, ['b'] = 12,
+	['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16, ['A'] = 11, ['B'] = 12,
+	['C'] = 13, ['D'] = 14, ['E'] = 15, ['F'] = 16,
+};
 
 bool hex_parse(struct slice text, unsigned char *out, size_t len)
 {
 	if (text.len != 2 * len)
 		return false;
 	for (size_t i = 0; i < len; i++) {
-		int high = digit_value(text.ptr[2 * i]);
-		int low = digit_value(text.ptr[2 * i + 1]);
+		unsigned high = values[text.ptr[2 * i]];
+		unsigned low = values[text.ptr[2 * i + 1]];
 
-		if (high < 0 || low < 0)
+		if (high == 0 || low == 0)
 			return false;
-		out[i] = (unsigned char)(high << 4 | low);
+		out[i] = (unsigned char)((high - 1) << 4 | (low - 1));
 	}
 	return true;
 }
