@@ -8,6 +8,7 @@
 #include "check/chromem-run.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 
 static const enum problem document_problems[] = {
 	[CHROMEM_FAULT_EMPTY] = PROB_CHROMEM_DOCUMENT_EMPTY,
@@ -48,6 +49,13 @@ static enum file_type type_behind(int dirfd, const char *name)
 	return info.type;
 }
 
+static bool is_socket(int dirfd, const char *name)
+{
+	struct stat st;
+
+	return fstatat(dirfd, name, &st, 0) == 0 && S_ISSOCK(st.st_mode);
+}
+
 /* What a finding calls "actual": where a link leads, or what stands in a file's place. */
 static const char *subject(int dirfd, const char *name, const struct chromem_fault *fault,
 			   char target[PATH_CAP])
@@ -82,7 +90,7 @@ void loader_errno_text(int sysno, char *out, size_t size)
 		out[0] = (char)(out[0] - 'A' + 'a');
 }
 
-/* @step: what the library was about to do. Files that make it hang leave it without words. */
+/* @step: what the library was about to do. A pipe makes it hang, and leaves it without words. */
 static void compose_loader_text(const char *step, const char *dir, int dirfd, const char *name,
 				const struct chromem_fault *fault, char out[LOADER_TEXT_CAP])
 {
@@ -101,7 +109,9 @@ static void compose_loader_text(const char *step, const char *dir, int dirfd, co
 	if (fault->kind == CHROMEM_FAULT_UNREADABLE)
 		reason = system;
 	else if (fault->kind == CHROMEM_FAULT_DANGLING)
-		reason = "no such file or directory";
+		reason = fault->sysno == ELOOP ? system : "no such file or directory";
+	else if (fault->kind == CHROMEM_FAULT_NOT_A_FILE && is_socket(dirfd, name))
+		reason = "no such device or address";
 	if (reason) {
 		snprintf(out, LOADER_TEXT_CAP,
 			 "%s: couldn't open file: open ${STORE}/%.200s/%.200s: %s", step, dir, name,

@@ -79,8 +79,9 @@ static int stat_one(struct chromem_run *run, struct part *part, size_t index, st
 	if (entry.entry_class != CHROMEM_ENTRY_DOCUMENT || entry.type == FILE_DIRECTORY)
 		return 0;
 	r = file_stat_at(part->c->dirfd, entry.name, FILE_FOLLOW, &info, err);
-	if (r == VS_ENOENT && entry.type == FILE_SYMLINK)
-		fault.kind = CHROMEM_FAULT_DANGLING;
+	if (entry.type == FILE_SYMLINK && (r == VS_ENOENT || (r < 0 && err->sysno == ELOOP)))
+		fault = (struct chromem_fault){ .kind = CHROMEM_FAULT_DANGLING,
+						.sysno = err->sysno };
 	else if (r == VS_ENOENT)
 		return 0;
 	else if (r == VS_EACCES || r == VS_EIO)

@@ -132,7 +132,7 @@ enum chromem_fault_kind {
 
 struct chromem_fault {
 	enum chromem_fault_kind kind;
-	int sysno;             /* with CHROMEM_FAULT_UNREADABLE: errno; 0: not known */
+	int sysno;             /* with CHROMEM_FAULT_UNREADABLE and _DANGLING: errno; 0: not known */
 	uint64_t off;          /* in the (unpacked) gob data, or in the file for the gzip faults */
 	char detail[192];      /* ours: "need 8 bytes at offset 402, 1 left" */
 	char loader_text[192]; /* what the library prints after "couldn't read document: " */

@@ -186,27 +186,6 @@ int backup_metadata(int state_dirfd, const struct store *store, size_t keep,
 
 /* ---- reading ---- */
 
-static bool bytes_field(const struct jr *object, const char *key, struct buf *out)
-{
-	struct vs_err err = { 0 };
-	const char *text;
-	char hex_key[32];
-
-	buf_clear(out);
-	if (!jr_get_str(object, key, &text))
-		return false;
-	snprintf(hex_key, sizeof(hex_key), "%s_hex", key);
-	if (!jr_get_str(object, hex_key, &text)) {
-		buf_append_str(out, text);
-		return true;
-	}
-	if (buf_try_reserve(out, strlen(text) / 2 + 1, &err) < 0 ||
-	    !hex_parse(slice_str(text), out->ptr, strlen(text) / 2))
-		return false;
-	out->len = strlen(text) / 2;
-	return true;
-}
-
 static int hand_on_collection(const struct jr *c, const char *file,
 			      const struct backup_reader *reader, struct vs_err *err)
 {
@@ -219,15 +198,15 @@ static int hand_on_collection(const struct jr *c, const char *file,
 	size_t good = 0;
 	int r;
 
-	if (!bytes_field(c, "id", &id) || !bytes_field(c, "name", &name))
+	if (!jr_get_bytes(c, "id", &id) || !jr_get_bytes(c, "name", &name))
 		return 0;
 	texts = vs_alloc_array(2 * count, sizeof(*texts));
 	pairs = vs_alloc_array(count, sizeof(*pairs));
 	for (; good < count; good++) {
 		const struct jr *pair = jr_at(list, good);
 
-		if (!bytes_field(pair, "key", &texts[2 * good]) ||
-		    !bytes_field(pair, "value", &texts[2 * good + 1]))
+		if (!jr_get_bytes(pair, "key", &texts[2 * good]) ||
+		    !jr_get_bytes(pair, "value", &texts[2 * good + 1]))
 			break;
 		pairs[good] = (struct chromem_pair){ buf_slice(&texts[2 * good]),
 						     buf_slice(&texts[2 * good + 1]) };

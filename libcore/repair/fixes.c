@@ -121,6 +121,9 @@ static int quarantine_whole(struct plan *plan, const struct store *store, struct
 		.time_ns = l->req->time_ns,
 	};
 
+	/* What cannot be moved into itself is left to a person. */
+	if (!quarantine_takes(req.collection, false))
+		return 0;
 	mark_collection(l, item);
 	item->is_planned = true;
 	return plan_quarantine(plan, store, &req, err);

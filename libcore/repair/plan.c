@@ -195,22 +195,12 @@ void plan_format(const struct plan *plan, const char *store_path, struct buf *ou
 /* The bytes of a field that jw_bytes_field() wrote; NULL when it is absent or holds a NUL. */
 static char *parse_bytes(const struct jr *object, const char *key)
 {
-	const char *text;
-	char hex_key[32];
-	size_t len;
-	char *out;
+	cleanup_(buf_fini) struct buf bytes = { 0 };
 
-	if (!jr_get_str(object, key, &text))
+	if (!jr_get_bytes(object, key, &bytes) ||
+	    (bytes.len > 0 && memchr(bytes.ptr, '\0', bytes.len)))
 		return NULL;
-	snprintf(hex_key, sizeof(hex_key), "%s_hex", key);
-	if (!jr_get_str(object, hex_key, &text))
-		return vs_strdup(text);
-	len = strlen(text) / 2;
-	out = vs_alloc(len + 1);
-	if (hex_parse(slice_str(text), (unsigned char *)out, len) && strlen(out) == len)
-		return out;
-	free(out);
-	return NULL;
+	return buf_take_str(&bytes);
 }
 
 static bool parse_kind(const char *text, enum step_kind *out)

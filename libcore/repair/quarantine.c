@@ -17,6 +17,16 @@
 
 #include <fcntl.h>
 
+/* How much of a directory's name the name of its item has: time, number and ".json" come behind it. */
+#define ITEM_NAME_MAX 200
+
+bool quarantine_takes(const char *collection, bool is_files)
+{
+	return collection[0] != '\0' && !strchr(collection, '/') && strcmp(collection, ".") != 0 &&
+	       strcmp(collection, "..") != 0 &&
+	       (is_files || strcmp(collection, QUARANTINE_DIR) != 0);
+}
+
 /* A name for the item that is free in the store and in the plan. */
 int quarantine_choose_item(const struct plan *plan, const struct store *store,
 			   const char *collection, int64_t time_ns, char *out, size_t size,
@@ -31,9 +41,11 @@ int quarantine_choose_item(const struct plan *plan, const struct store *store,
 		int r;
 
 		if (n == 0)
-			snprintf(out, size, QUARANTINE_DIR "/%s.%s", collection, when);
+			snprintf(out, size, QUARANTINE_DIR "/%.*s.%s", ITEM_NAME_MAX, collection,
+				 when);
 		else
-			snprintf(out, size, QUARANTINE_DIR "/%s.%s.%u", collection, when, n);
+			snprintf(out, size, QUARANTINE_DIR "/%.*s.%s.%u", ITEM_NAME_MAX, collection,
+				 when, n);
 		snprintf(sidecar, sizeof(sidecar), "%s.json", out);
 		if (plan_has(plan, STEP_WRITE, sidecar))
 			continue;
@@ -305,8 +317,7 @@ int plan_quarantine(struct plan *plan, const struct store *store,
 	char path[320];
 	int r;
 
-	if (req->collection[0] == '.' || strchr(req->collection, '/') ||
-	    strlen(req->collection) > 200)
+	if (!quarantine_takes(req->collection, req->file_count > 0))
 		return vs_fail(err, VS_EUSAGE, "%s: not a collection of the store",
 			       req->collection);
 	r = quarantine_choose_item(plan, store, req->collection, req->time_ns, item, sizeof(item),

@@ -39,16 +39,18 @@ static void read_sidecar(int home, struct quarantine_item *item, struct jr **doc
 {
 	cleanup_(buf_fini) struct buf text = { 0 };
 	cleanup_(buf_fini) struct buf path = { 0 };
+	cleanup_(buf_fini) struct buf collection = { 0 };
 	struct vs_err err = { 0 };
 	const char *content = NULL;
-	const char *dot;
 
 	buf_printf(&path, "%s.json", item->name);
 	if (file_read_at(home, buf_cstr(&path), FILE_NO_FOLLOW, SIDECAR_MAX, &text, NULL, &err) ==
 		    0 &&
 	    jr_parse(doc, buf_slice(&text), &err) == 0) {
 		item->has_sidecar = true;
-		item->collection = field(*doc, "collection");
+		if (jr_get_bytes(*doc, "collection", &collection) && collection.len > 0 &&
+		    !memchr(collection.ptr, '\0', collection.len))
+			item->collection = buf_take_str(&collection);
 		item->collection_name = field(*doc, "name");
 		item->time = field(*doc, "time");
 		item->reason = field(*doc, "reason");
@@ -60,16 +62,17 @@ static void read_sidecar(int home, struct quarantine_item *item, struct jr **doc
 		(void)!jr_get_uint(*doc, "documents", &item->documents);
 		(void)!jr_get_uint(*doc, "bytes", &item->bytes);
 	}
-	dot = strchr(item->name, '.');
-	if (!item->collection)
-		item->collection = vs_strndup(slice_of(item->name, dot ? (size_t)(dot - item->name)
-								       : strlen(item->name)));
 	/* A sidecar is a file that anybody may have edited; a path out of the store is not
 	 * followed. */
-	if (strchr(item->collection, '/') || item->collection[0] == '.' ||
-	    item->collection[0] == '\0') {
+	if (item->collection && !quarantine_takes(item->collection, item->is_files)) {
 		free(item->collection);
-		item->collection = vs_strndup(slice_of(item->name, strcspn(item->name, ".")));
+		item->collection = NULL;
+	}
+	if (!item->collection) {
+		/* A name may begin with a dot. */
+		size_t len = item->name[0] ? 1 + strcspn(item->name + 1, ".") : 0;
+
+		item->collection = vs_strndup(slice_of(item->name, len));
 	}
 }
 
@@ -302,6 +305,9 @@ int plan_release(struct plan *plan, const struct store *store, const struct quar
 	struct action *a;
 	int r;
 
+	if (!quarantine_takes(item->collection, item->is_files))
+		return vs_fail(err, VS_EUSAGE, "%s: nothing says which collection it is of",
+			       item->name);
 	r = journal_look(store->dirfd, item->collection, &ignored, err);
 	if (r < 0)
 		return r;

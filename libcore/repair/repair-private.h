@@ -110,6 +110,10 @@ must_check_ int names_gather_written(struct lookup *l, const struct store *store
 
 /* ---- items of the quarantine (quarantine.c) ---- */
 
+/* Can this directory of the store, or files in it, be set aside? The quarantine cannot be moved into
+ * itself. */
+bool quarantine_takes(const char *collection, bool is_files);
+
 /* A name for an item of @collection that is free in the store and in the plan, as ".quarantine/...". */
 must_check_ int quarantine_choose_item(const struct plan *plan, const struct store *store,
 				       const char *collection, int64_t time_ns, char *out,

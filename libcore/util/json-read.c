@@ -143,6 +143,30 @@ bool jr_get_bool(const struct jr *object, const char *key, bool *out)
 	return true;
 }
 
+bool jr_get_bytes(const struct jr *object, const char *key, struct buf *out)
+{
+	char hex_key[64];
+	const char *text;
+	struct vs_err err;
+	size_t len;
+
+	buf_clear(out);
+	if (!jr_get_str(object, key, &text))
+		return false;
+	snprintf(hex_key, sizeof(hex_key), "%s_hex", key);
+	if (!jr_get(object, hex_key)) {
+		buf_append_str(out, text);
+		return true;
+	}
+	if (!jr_get_str(object, hex_key, &text))
+		return false;
+	len = strlen(text) / 2;
+	if (buf_try_reserve(out, len + 1, &err) < 0 || !hex_parse(slice_str(text), out->ptr, len))
+		return false;
+	out->len = len;
+	return true;
+}
+
 size_t jr_count(const struct jr *array)
 {
 	return has_type(array, JSON_ARRAY) ? json_array_size(inner(array)) : 0;

@@ -32,6 +32,11 @@ bool jr_get_str(const struct jr *object, const char *key, const char **out);
 bool jr_get_uint(const struct jr *object, const char *key, uint64_t *out);
 bool jr_get_int(const struct jr *object, const char *key, int64_t *out);
 bool jr_get_bool(const struct jr *object, const char *key, bool *out);
+/*
+ * The bytes that jw_bytes_field() wrote: the text at @key, or, where there is one, what "<key>_hex"
+ * spells. @out is emptied first. False: not there, or no such text.
+ */
+must_check_ bool jr_get_bytes(const struct jr *object, const char *key, struct buf *out);
 
 size_t jr_count(const struct jr *array); /* 0 for anything but an array */
 const struct jr *jr_at(const struct jr *array, size_t index);

@@ -6,6 +6,7 @@
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* Check a healthy store in which this was done to the metadata file of "notes". */
@@ -222,6 +223,39 @@ Test(metadata, symlink_dangling)
 	expect_refused(r, "chromem-metadata-symlink-dangling");
 	cr_assert_not_null(strstr(r->summary.loader_text,
 				  "couldn't read collection metadata: couldn't open file: open "));
+}
+
+static void make_loop(const struct kit_dir *dir, const char *path)
+{
+	kit_remove(dir, path);
+	kit_symlink(dir, "00000000.gob", path);
+}
+
+Test(metadata, symlink_to_itself)
+{
+	cleanup_(kit_result_freep) struct kit_result *r = check_with(CHROMEM_PLAIN, make_loop);
+
+	expect_refused(r, "chromem-metadata-symlink-dangling");
+	cr_assert_not_null(strstr(r->summary.loader_text, ": too many levels of symbolic links"),
+			   "%s", r->summary.loader_text);
+}
+
+static void make_socket(const struct kit_dir *dir, const char *path)
+{
+	cleanup_(vs_freep) char *full = kit_path(dir, path);
+
+	kit_remove(dir, path);
+	cr_assert_eq(mknod(full, S_IFSOCK | 0600, 0), 0);
+}
+
+/* Unlike a pipe it does not make the library wait. */
+Test(metadata, socket)
+{
+	cleanup_(kit_result_freep) struct kit_result *r = check_with(CHROMEM_PLAIN, make_socket);
+
+	expect_refused(r, "chromem-metadata-not-a-file");
+	cr_assert_not_null(strstr(r->summary.loader_text, ": no such device or address"), "%s",
+			   r->summary.loader_text);
 }
 
 static void make_directory(const struct kit_dir *dir, const char *path)

@@ -149,6 +149,41 @@ static void doc_unreadable(const struct kit_dir *dir)
 	kit_chmod(dir, path, 0);
 }
 
+/* A directory that only holds what is no document, under a name that a collection does not have. */
+static void stray_called(const struct kit_dir *dir, const char *name)
+{
+	cleanup_(buf_fini) struct buf path = { 0 };
+
+	kit_mkdir(dir, name);
+	buf_printf(&path, "%s/x.gob", name);
+	kit_write(dir, buf_cstr(&path), slice_str("no document"));
+}
+
+static void stray_hidden(const struct kit_dir *dir)
+{
+	stray_called(dir, ".git");
+}
+
+static void stray_not_text(const struct kit_dir *dir)
+{
+	stray_called(dir, "not\xfftext");
+}
+
+static void stray_long(const struct kit_dir *dir)
+{
+	char name[251];
+
+	memset(name, 'x', sizeof(name) - 1);
+	name[sizeof(name) - 1] = '\0';
+	stray_called(dir, name);
+}
+
+/* The directory cannot be moved into itself, and the file in it can. */
+static void stray_in_quarantine(const struct kit_dir *dir)
+{
+	stray_called(dir, ".quarantine");
+}
+
 static void doc_append(const struct kit_dir *dir)
 {
 	cleanup_(vs_freep) char *path = kit_doc_path(CHROMEM_PLAIN, "notes", 2);
@@ -316,6 +351,7 @@ static const struct row rows[] = {
 	FIXTURE("chromem-document-text-invalid", QUIET, "healthy-odd"),
 	DAMAGE("chromem-document-too-large", LEFT, doc_large),
 	FIXTURE("chromem-document-truncated", SET_ASIDE, "doc-truncated"),
+	DAMAGE("chromem-document-truncated", SET_ASIDE, stray_in_quarantine),
 	{ "chromem-document-unreadable", MENDED, NULL, doc_unreadable, false, true },
 	FIXTURE("chromem-document-zero-filled", SET_ASIDE, "doc-zero-filled"),
 	FIXTURE("chromem-document-zero-tail", SET_ASIDE, "doc-zero-tail-content"),
@@ -352,6 +388,9 @@ static const struct row rows[] = {
 	FIXTURE("chromem-store-nested", QUIET, "healthy-nested-stores"),
 	FIXTURE("chromem-store-quarantine", QUIET, "healthy-contextd"),
 	FIXTURE("chromem-stray-collection", SET_ASIDE, "stray-gob-directory"),
+	DAMAGE("chromem-stray-collection", SET_ASIDE, stray_hidden),
+	DAMAGE("chromem-stray-collection", SET_ASIDE, stray_not_text),
+	DAMAGE("chromem-stray-collection", SET_ASIDE, stray_long),
 	FIXTURE("chromem-stray-directory", QUIET, "stray-files"),
 	FIXTURE("chromem-stray-file", QUIET, "stray-files"),
 };

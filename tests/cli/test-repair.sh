@@ -66,6 +66,18 @@ round_trip() {
         runs 0 quarantine release --yes "$store" e9f85bf6 && same_tree "$scratch/tree"
 }
 
+# Directories of any name come back under it: hidden, not text, as long as a name may be.
+round_trip_of_odd_names() {
+    local name long
+    long=$(printf 'x%.0s' {1..250})
+    for name in .git $'not\xfftext' "$long"; do
+        fresh healthy-example && mkdir "$store/$name" && echo nothing >"$store/$name/x.gob" && tree_of "$store" >"$scratch/tree" &&
+            runs 1 repair --yes "$store" && loads && runs 0 quarantine list --json "$store" &&
+            runs 0 quarantine release --yes "$store" "$(basename "$(find "$store/.quarantine" -mindepth 1 -maxdepth 1 -type d)")" &&
+            same_tree "$scratch/tree" || return
+    done
+}
+
 round_trip_of_a_file() {
     local file
     fresh healthy-plain && file=$(cd "$store" && find . -name '*.gob' ! -name '00000000.gob' | sort | head -n 1) && file=${file#./} &&
@@ -239,6 +251,7 @@ check "something is left" something_is_left
 check "a dry run shows the same plan" dry_run_is_the_same_plan
 check "--only" only_some
 check "set aside and released" round_trip
+check "directories of odd names set aside and released" round_trip_of_odd_names
 check "one file set aside and released" round_trip_of_a_file
 check "the same collection twice" twice_the_same
 check "the sidecar" sidecar

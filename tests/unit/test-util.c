@@ -279,6 +279,35 @@ Test(json, foreign_documents_are_read)
 		cr_assert_eq(jr_parse_foreign(&cut, slice_of(text, len), &err), VS_EFORMAT);
 }
 
+/* What jw_bytes_field() writes comes back, whatever it was. */
+Test(json, bytes_come_back)
+{
+	static const char any[] = "a\0b\xff\xfe";
+	cleanup_(buf_fini) struct buf text = { 0 };
+	cleanup_(buf_fini) struct buf back = { 0 };
+	cleanup_(jr_freep) struct jr *doc = NULL;
+	struct vs_err err = { 0 };
+	struct jw j;
+
+	jw_init(&j, &text);
+	jw_object(&j);
+	jw_bytes_field(&j, "plain", slice_str("x"));
+	jw_bytes_field(&j, "any", slice_of(any, sizeof(any) - 1));
+	jw_str_field(&j, "odd", "");
+	jw_str_field(&j, "odd_hex", "4g");
+	jw_str_field(&j, "short", "");
+	jw_uint_field(&j, "short_hex", 4);
+	jw_object_end(&j);
+	cr_assert_eq(jr_parse(&doc, buf_slice(&text), &err), 0, "%s", err.text);
+	cr_assert(jr_get_bytes(doc, "plain", &back));
+	cr_assert(slice_eq_str(buf_slice(&back), "x"));
+	cr_assert(jr_get_bytes(doc, "any", &back));
+	cr_assert(slice_eq(buf_slice(&back), slice_of(any, sizeof(any) - 1)));
+	cr_assert_not(jr_get_bytes(doc, "odd", &back));
+	cr_assert_not(jr_get_bytes(doc, "short", &back));
+	cr_assert_not(jr_get_bytes(doc, "absent", &back));
+}
+
 Test(clock, formats_utc)
 {
 	char text[32];

@@ -23,6 +23,7 @@ type fileReport struct {
 	Dims   int    `json:"dims,omitempty"`
 	Wanted string `json:"expected_file,omitempty"` // set when the hash disagrees with the file name
 	Left   int64  `json:"undecoded_bytes,omitempty"`
+	Digest string `json:"digest,omitempty"` // of what was decoded
 }
 
 type collectionReport struct {
@@ -104,11 +105,11 @@ func (r *report) readFile(root string, c *collection, name, ext string) fileRepo
 	var wanted, found string
 	if fr.Kind == "metadata" {
 		c.meta = meta
-		fr.Name = meta.Name
+		fr.Name, fr.Digest = meta.Name, chromem.MetadataDigest(&meta)
 		wanted, found = chromem.Hash(meta.Name), c.dir
 	} else {
 		c.docs[doc.ID] = doc
-		fr.ID, fr.Dims = doc.ID, len(doc.Embedding)
+		fr.ID, fr.Dims, fr.Digest = doc.ID, len(doc.Embedding), chromem.DocumentDigest(doc)
 		wanted, found = chromem.Hash(doc.ID)+ext, name
 	}
 	if wanted != found {
