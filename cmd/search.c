@@ -302,7 +302,8 @@ static int run(struct app *app, const void *opts_, char *const *operands)
 	req.vector = vector;
 	if (store_open(&store, operands[0], 0, &err) < 0)
 		return app_error(app, &err);
-	req.pool = pool = pool_new(app_jobs(app));
+	pool = pool_new(app_jobs(app));
+	req.pool = pool;
 	if (search_store(store, &req, &result, &err) < 0)
 		return app_error(app, &err);
 	return result_emit(app, store, &result);

@@ -12,7 +12,7 @@
 #include <fcntl.h>
 
 #define SETTINGS_DEFAULT_PATH "/etc/vsctl.conf"
-#define SETTINGS_SIZE_MAX (1024 * 1024)
+#define SETTINGS_SIZE_MAX (UINT64_C(1) << 20)
 
 void settings_fault(struct settings *s, const char *where, const char *fmt, ...)
 {

@@ -210,7 +210,7 @@ static int run_drill(struct app *app, const void *opts_, char *const *operands)
 		.time_ns = clock_now_ns(app->clock),
 		.is_good = r == 0,
 		.duration_ms = (uint64_t)(clock_elapsed_ns() - start) / 1000000,
-		.message = r < 0 ? err.text : NULL,
+		.message = r == 0 ? NULL : err.text,
 	};
 	if (snap_set_drill(c.state_dirfd, d.m->id, &result, &late) < 0)
 		app_note(app, "the result is not in the manifest: %s", late.text);

@@ -73,6 +73,7 @@ void verify_prometheus(struct emit *e, const struct verify_report *r, const stru
 	const struct check_summary *s = &r->summary;
 	const uint64_t by_state[] = { s->healthy, s->corrupt, s->empty };
 	const uint64_t by_severity[] = { s->errors, s->warnings, s->infos };
+	const int64_t seconds = clock_now_ns(clock) / 1000000000;
 
 	gauge(e, r->path, "contextd_vectorstore_health_status",
 	      "1 when the store has no error, 0 when it has.", s->errors == 0);
@@ -96,7 +97,7 @@ void verify_prometheus(struct emit *e, const struct verify_report *r, const stru
 	gauge(e, r->path, "vsctl_verify_duration_seconds", "How long the check took.",
 	      r->elapsed_s);
 	gauge(e, r->path, "vsctl_verify_timestamp_seconds", "When the check ended.",
-	      (double)(clock_now_ns(clock) / 1000000000));
+	      (double)seconds);
 }
 
 /* ---- Nagios ---- */

@@ -139,10 +139,10 @@ static void tell_monitor(void *ctx, int status, const char *text)
 	verify_nagios_failure(&app->emit, text);
 }
 
+/* @key is of the caller, since the request refers to it. */
 static int check(struct app *app, struct verify_request *req, const struct verify_opts *opts,
-		 char *const *operands)
+		 char *const *operands, unsigned char key[CHROMEM_KEY_LEN])
 {
-	unsigned char key[CHROMEM_KEY_LEN];
 	struct vs_err err = { 0 };
 
 	if (opts->key_file) {
@@ -177,6 +177,7 @@ static int run(struct app *app, const void *opts_, char *const *operands)
 		.explain = opts->explain,
 		.fail_on = opts->fail_on,
 	};
+	unsigned char key[CHROMEM_KEY_LEN];
 	int status;
 
 	if (opts->format == VERIFY_JSON || opts->format == VERIFY_JSON_LINES)
@@ -185,7 +186,7 @@ static int run(struct app *app, const void *opts_, char *const *operands)
 		app->failed = tell_monitor;
 		app->failed_ctx = app;
 	}
-	status = check(app, &req, opts, operands);
+	status = check(app, &req, opts, operands, key);
 	return opts->format == VERIFY_NAGIOS && status > NAGIOS_UNKNOWN ? NAGIOS_UNKNOWN : status;
 }
 

@@ -313,9 +313,7 @@ static int look(struct app *app, char *const *operands, bool is_check)
 	emit_json_str(e, "meaning", text);
 	if (text || !app->common.quiet)
 		emit_line(e, "%s: %s", text ? "damaged" : "sound", buf_cstr(&line));
-	if (w.count > 0 && (!is_check || bad_count(&w) > 0 || e->is_json))
-		show_files(e, &w, is_check);
-	else if (e->is_json)
+	if (e->is_json || (w.count > 0 && (!is_check || bad_count(&w) > 0)))
 		show_files(e, &w, is_check);
 	if (text && !e->is_json)
 		emit_paragraph(e, 0, EMIT_PLAIN, "", text);

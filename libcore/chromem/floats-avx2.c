@@ -26,8 +26,8 @@
 
 #define WORD 64 /* bytes that are looked through at once */
 #define WORDS_MAX 64
-#define STEP 4
-#define SLOW_STEP 8
+#define STEP ((size_t)4)
+#define SLOW_STEP ((size_t)8)
 #define REACH 32 /* bytes from the beginning of a step that may be loaded */
 
 bool floats_has_avx2(void)

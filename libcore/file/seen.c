@@ -135,6 +135,7 @@ static void make_slots(struct file_seen_dir *dir)
 	dir->slot_count = VS_MAX(dir->slot_count * 2, FIRST_CAP);
 	free(dir->slots);
 	dir->slots = vs_alloc_array(dir->slot_count, sizeof(*dir->slots));
+	assert(dir->entries || dir->count == 0);
 	for (size_t i = 0; i < dir->count; i++) {
 		const struct entry *e = &dir->entries[i];
 

@@ -219,6 +219,7 @@ static void compare_documents(struct comparing *c, struct guard_row *row,
 			row->lost += !moved;
 			i++;
 		} else {
+			assert(is);
 			judge_new(row, is);
 			k++;
 		}
@@ -263,6 +264,7 @@ static void compare_pair(struct comparing *c, const struct guard_collection *bef
 	struct guard_row *row = &c->out->rows[c->out->count++];
 	const struct guard_collection *either = before ? before : after;
 
+	assert(either);
 	*row = (struct guard_row){
 		.id = either->id,
 		.name = either->name,

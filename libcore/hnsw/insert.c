@@ -13,7 +13,7 @@
 #define TELLS_APART 4
 
 /* Of a candidate whose links have been looked at; there are fewer elements than that. */
-#define EXPANDED (UINT32_C(1) << 31)
+#define EXPANDED UINT32_C(0x80000000)
 _Static_assert(HNSW_BUILD_MAX <= EXPANDED, "a bit of the id is free");
 
 static float measure(const struct hnsw_graph *g, uint32_t a, uint32_t b)

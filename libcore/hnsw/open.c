@@ -102,8 +102,10 @@ int hnsw_walk_links(struct slice links, struct hnsw_index *x, struct vs_err *err
 static int take_files(const struct hnsw_files *files, struct hnsw_index *x, struct vs_err *err)
 {
 	const struct slice *level0 = &files->file[HNSW_LEVEL0];
-	uint64_t there = level0->len / x->record_size;
+	uint64_t there;
 
+	assert(x->record_size > 0);
+	there = level0->len / x->record_size;
 	if ((uintptr_t)level0->ptr % sizeof(float) != 0)
 		return vs_fail(err, VS_EUSAGE, "the records of an index have to be aligned");
 	there = VS_MIN(there, x->header.count);
@@ -152,12 +154,12 @@ static int count_records(struct slice level0, uint64_t label_max, struct hnsw_in
 			 struct vs_err *err)
 {
 	cleanup_(hnsw_labels_fini) struct hnsw_labels seen = { 0 };
-	uint64_t room =
-		VS_MIN((uint64_t)(level0.len / x->record_size), (uint64_t)HNSW_ELEMENTS_MAX);
+	uint64_t room, id;
 	uint32_t earlier;
-	uint64_t id;
 	int r;
 
+	assert(x->record_size > 0);
+	room = VS_MIN((uint64_t)(level0.len / x->record_size), (uint64_t)HNSW_ELEMENTS_MAX);
 	for (id = 0; id < room; id++) {
 		const unsigned char *p = level0.ptr + id * x->record_size;
 

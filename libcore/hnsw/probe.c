@@ -83,6 +83,7 @@ static void choose(struct probe *p, size_t live)
 	for (uint32_t id = 0; id < p->index->count && left > 0; id++) {
 		if (hnsw_is_deleted(p->index, id))
 			continue;
+		assert(live > 0);
 		if (next_random(&state) % live < left) {
 			p->sample[n++] = id;
 			left--;

@@ -251,6 +251,7 @@ int plan_chroma_aside(struct plan *plan, const struct store *store,
 		r = find_collection(&catalog, req->collection, &c, err);
 	if (r < 0)
 		return r;
+	assert(c);
 	if (!is_plain_name(c->id))
 		return vs_fail(err, VS_EUSAGE, "%.200s: its id is no name of a directory",
 			       req->collection);

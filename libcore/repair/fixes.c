@@ -175,17 +175,18 @@ static int quarantine_files(struct plan *plan, const struct store *store, struct
 
 	for (size_t i = first; i < l->count; i++) {
 		struct fault_item *item = &l->items[i];
+		const char *name = file_of(item);
 		bool is_again = false;
 
 		if (item->is_planned || !same_collection(item, &l->items[first]) ||
-		    remedy_of(item) != REMEDY_QUARANTINE_DOCUMENT || !file_of(item))
+		    remedy_of(item) != REMEDY_QUARANTINE_DOCUMENT || !name)
 			continue;
 		item->is_planned = true;
 		for (size_t k = 0; k < req.file_count && !is_again; k++)
-			is_again = strcmp(files[k].name, file_of(item)) == 0;
+			is_again = strcmp(files[k].name, name) == 0;
 		if (!is_again)
 			files[req.file_count++] = (struct quarantine_file){
-				.name = file_of(item),
+				.name = name,
 				.reason = code_of(item),
 				.message = item->message,
 				.is_document = true,

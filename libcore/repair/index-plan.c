@@ -410,6 +410,7 @@ int plan_index(struct plan *plan, const struct store *store, const char *collect
 		r = find_collection(&d.catalog, collection, &c, err);
 	if (r < 0)
 		return r;
+	assert(c);
 	job.collection = vs_strdup(c->id);
 	job.name = copy(c->name);
 	job.segment = vs_strdup(d.catalog.segments[c->vector].id);

@@ -196,7 +196,7 @@ int salvage_report(struct salvage_work *w, struct vs_err *err)
 {
 	cleanup_(chroma_db_closep) struct chroma_db *old = NULL;
 	struct vs_err unreadable = { 0 };
-	int64_t count;
+	int64_t count = 0;
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < VS_COUNT(gaps); i++)

@@ -96,7 +96,7 @@ static void read_header(int dirfd, struct header *out)
 	size = load_le64(head.ptr + 28);
 	label = load_le64(head.ptr + 36);
 	offset = load_le64(head.ptr + 44);
-	if (label <= offset || label - offset > 4 * HNSW_DIM_MAX || size != label + 8 ||
+	if (label <= offset || label - offset > UINT64_C(4) * HNSW_DIM_MAX || size != label + 8 ||
 	    offset > 65536)
 		return;
 	out->dimension = (label - offset) / 4;

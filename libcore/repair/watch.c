@@ -195,6 +195,7 @@ const char *look_difference(const struct look *before, const struct look *after)
 		const struct look_part *b = i < after->count ? &after->parts[i] : NULL;
 		int order = !a ? 1 : !b ? -1 : strcmp(a->name, b->name);
 
+		assert(a || b);
 		if (order != 0)
 			return order < 0 ? a->name : b->name;
 		if (a->sum != b->sum || a->count != b->count)

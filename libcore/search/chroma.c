@@ -45,6 +45,7 @@ static int no_collection(struct searching *s, struct vs_err *err)
 {
 	cleanup_(alike_fini) struct alike alike = { .wanted = s->req->collection };
 
+	assert(s->catalog.collections || s->catalog.collection_count == 0);
 	for (size_t i = 0; i < s->catalog.collection_count; i++)
 		alike_try(&alike, s->catalog.collections[i].name);
 	return alike_fail(&alike, s->store, err);

@@ -199,7 +199,7 @@ static int change_database(struct damaged *d, const char *sql, const char *param
 					.bytes = slice_str(param ? param : "") };
 	cleanup_(chroma_edit_freep) struct chroma_edit *edit = NULL;
 	struct vs_err why = { 0 };
-	const char *path;
+	const char *path = NULL;
 	int64_t changed = 1;
 	int r = chroma_edit_begin(&edit, d->dirfd, d->scratch, err);
 
@@ -214,7 +214,7 @@ static int change_database(struct damaged *d, const char *sql, const char *param
 	if (r == 0)
 		r = chroma_edit_finish(edit, &path, &why);
 	/* Columns that this release does not have yet, or what SQLite itself prevents. */
-	return r < 0 ? cannot(d, why.text) : put_back(d, path, err);
+	return r != 0 ? cannot(d, why.text) : put_back(d, path, err);
 }
 
 int damage_sql(struct damaged *d, const char *sql, const char *param, struct vs_err *err)

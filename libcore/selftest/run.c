@@ -33,7 +33,7 @@ static void running_fini(struct running *run)
 	chromem_reader_freep(&run->reader);
 }
 
-int cannot(struct damaged *d, const char *why)
+int(cannot)(struct damaged *d, const char *why)
 {
 	snprintf(d->why, sizeof(d->why), "%s", why);
 	return 1;

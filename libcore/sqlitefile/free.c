@@ -28,7 +28,7 @@ static bool is_trunk(const struct sqlitefile *f)
 	    next == f->page.number || count > f->info.usable / 4 - 2)
 		return false;
 	for (uint32_t i = 0; i < count; i++) {
-		uint32_t leaf = load_be32(bytes + 8 + 4 * i);
+		uint32_t leaf = load_be32(bytes + 8 + (size_t)4 * i);
 
 		if (leaf < 2 || leaf > f->info.pages || leaf == f->page.number)
 			return false;
@@ -42,7 +42,7 @@ static void mark_trunk(struct sqlitefile *f)
 
 	mark(f, f->page.number);
 	for (uint32_t i = 0; i < count; i++)
-		mark(f, load_be32(f->page.bytes + 8 + 4 * i));
+		mark(f, load_be32(f->page.bytes + 8 + (size_t)4 * i));
 }
 
 int free_read(struct sqlitefile *f, struct vs_err *err)

@@ -102,7 +102,7 @@ run_line() {
     "vsctl monitor --once"*) ;;
     "vsctl monitor"*) line="timeout --preserve-status -s TERM 2 $line" ;;
     esac
-    PATH=$place/home/bin:$PATH timeout 100 "$python" "$source/tests/cli/answering.py" "$line" >"$scratch/out" 2>"$scratch/err"
+    PATH=$place/home/bin:$PATH timeout 100 "$python" "$source/tests/cli/on-terminal.py" --yes bash -c "$line" >"$scratch/out" 2>"$scratch/err"
     status=$?
     [ $status -eq "$want" ] || { echo "$1" && echo "status $status" && cat "$scratch/out" "$scratch/err" && return 1; }
 }

@@ -121,30 +121,11 @@ old_times_are_none() {
         same "" "$(cat "$scratch/err")"
 }
 
-# confirmed COMMAND...: run on a terminal; when it asks, the rest of the arguments are run, then it gets its yes.
+# on_terminal LINE COMMAND...: run COMMAND on a terminal; when it asks, the shell runs LINE, then it gets its yes.
 on_terminal() {
-    "$python" - "$@" >"$scratch/out" 2>&1 <<'END'
-import os, pty, subprocess, sys
-meanwhile, command = sys.argv[1], sys.argv[2:]
-pid, terminal = pty.fork()
-if pid == 0:
-    os.execv(command[0], command)
-said, asked = b"", False
-while True:
-    try:
-        some = os.read(terminal, 65536)
-    except OSError:
-        break
-    if not some:
-        break
-    said += some
-    if not asked and b"Type yes" in said:
-        asked = True
-        subprocess.run(["sh", "-c", meanwhile], check=True)
-        os.write(terminal, b"yes\n")
-sys.stdout.buffer.write(said.replace(b"\r\n", b"\n"))
-sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
-END
+    local meanwhile=$1
+    shift
+    "$python" "$source/tests/cli/on-terminal.py" --yes --meanwhile "$meanwhile" "$@" >"$scratch/out" 2>&1
     status=$?
 }
 

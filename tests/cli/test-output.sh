@@ -49,13 +49,13 @@ color_always() {
 
 # on_terminal COMMAND...: what it prints when its output is a terminal of 60 columns.
 on_terminal() {
-    "$python" "$source/tests/cli/on-terminal.py" 60 "$@" >"$scratch/out"
+    "$python" "$source/tests/cli/on-terminal.py" --columns 60 "$@" >"$scratch/out"
 }
 
 # What stands in the last column goes on below itself; where the output is no terminal each row is one line.
 last_column_wraps() {
     fixture many-damages || return
-    "$python" "$source/tests/cli/on-terminal.py" 100 "$vsctl" repair --dry-run --color never "$store" >"$scratch/out"
+    "$python" "$source/tests/cli/on-terminal.py" --columns 100 "$vsctl" repair --dry-run --color never "$store" >"$scratch/out"
     same 4 $? && [ "$(wc -L <"$scratch/out")" -le 100 ] && grep -qE '^ {44}it beside it' "$scratch/out" &&
         runs 4 repair --dry-run "$store" && out_has "with what could be salvaged of it beside it"
 }

@@ -54,7 +54,7 @@ signal_tells() {
 # One line that is drawn again and again: how many, how fast, and once there is something to go by, for how long yet.
 terminal_tells() {
     store=$scratch/healthy-plain/store
-    "$python" "$source/tests/cli/on-terminal.py" 100 "$vsctl" verify -j1 --max-findings 1 "$store" | tr '\r' '\n' >"$scratch/drawn"
+    "$python" "$source/tests/cli/on-terminal.py" --columns 100 "$vsctl" verify -j1 --max-findings 1 "$store" | tr '\r' '\n' >"$scratch/drawn"
     # A machine that is done at once has nothing to draw.
     grep '^vsctl verify: ' "$scratch/drawn" >"$scratch/lines" || return 0
     grep -qE '^vsctl verify: [0-9]+ documents, [0-9]+/s, [0-9]+%, [0-9]+ s' "$scratch/lines" &&

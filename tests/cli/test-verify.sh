@@ -226,7 +226,7 @@ next_can_be_pasted() {
 }
 
 lines_fit() {
-    fixture many-damages && "$python" "$source/tests/cli/on-terminal.py" 80 "$vsctl" verify --color never "$store" >"$scratch/out"
+    fixture many-damages && "$python" "$source/tests/cli/on-terminal.py" --columns 80 "$vsctl" verify --color never "$store" >"$scratch/out"
     # Words that are longer than a line cannot be broken; the store's path is one.
     [ "$(grep -vF "$store" "$scratch/out" | wc -L)" -le 80 ] || { cat "$scratch/out" && false; }
 }
