@@ -42,9 +42,14 @@ static int names_begin(struct chromem_run *run, struct part *part, struct vs_err
 /* What a collection's documents say, in whatever order and files. */
 struct content {
 	struct digest_ctx *digest;
-	uint64_t sum[DIGEST_LEN / 8];
-	uint64_t documents;
+	struct digest *row; /* sorted once all are there */
+	size_t count, cap;
 };
+
+static void content_fini(struct content *content)
+{
+	free(content->row);
+}
 
 static void *content_chunk(void *ctx, const struct chromem_collection *c)
 {
@@ -58,15 +63,18 @@ static void content_document(void *ctx, unsigned worker, void *chunk,
 			     const struct chromem_fault *fault, uint64_t file_size)
 {
 	struct content *content = ctx;
-	struct digest digest;
 
 	(void)worker, (void)chunk, (void)c, (void)index, (void)entry, (void)fault, (void)file_size;
 	if (!doc)
 		return;
-	chromem_doc_digest(content->digest, doc, &digest);
-	for (size_t i = 0; i < VS_COUNT(content->sum); i++)
-		content->sum[i] += load_le64(digest.bytes + 8 * i);
-	content->documents++;
+	content->row =
+		vs_grow(content->row, &content->cap, content->count + 1, sizeof(*content->row));
+	chromem_doc_digest(content->digest, doc, &content->row[content->count++]);
+}
+
+static int compare_digests(const void *a, const void *b)
+{
+	return memcmp(a, b, sizeof(struct digest));
 }
 
 static int read_content(struct chromem_run *run, const char *dir, struct content *out,
@@ -79,28 +87,50 @@ static int read_content(struct chromem_run *run, const char *dir, struct content
 	const struct chromem_visitor visitor = { .ctx = out,
 						 .chunk_new = content_chunk,
 						 .document = content_document };
-
-	*out = (struct content){ .digest = run->digest };
-	return chromem_scan(run->store->dirfd, &req, &visitor, err);
-}
-
-/* 1: the two say the same, so nothing is lost by dropping one; 0: not, or not known. */
-static int same_content(struct chromem_run *run, const struct record *a, const struct record *b,
-			struct vs_err *err)
-{
-	struct content of_a, of_b;
 	int r;
 
-	if (!run_is_full(run) || a->documents != b->documents)
+	out->digest = run->digest;
+	r = chromem_scan(run->store->dirfd, &req, &visitor, err);
+	if (r == 0 && out->count > 0)
+		qsort(out->row, out->count, sizeof(*out->row), compare_digests);
+	return r;
+}
+
+static bool holds_all(const struct content *content, const struct content *of)
+{
+	size_t at = 0;
+
+	for (size_t i = 0; i < of->count; i++) {
+		while (at < content->count && compare_digests(&content->row[at], &of->row[i]) < 0)
+			at++;
+		if (at == content->count || compare_digests(&content->row[at], &of->row[i]) != 0)
+			return false;
+	}
+	return true;
+}
+
+/*
+ * 1: nothing is lost by dropping @loser; 0: something is, or it is not known. A winner that has the
+ * directory of the name is where writes go, so it may be newer. Another one may not: what it has more
+ * was perhaps removed.
+ */
+static int is_harmless(struct chromem_run *run, const struct record *loser,
+		       const struct record *winner, struct vs_err *err)
+{
+	cleanup_(content_fini) struct content of_loser = { 0 };
+	cleanup_(content_fini) struct content of_winner = { 0 };
+	int r;
+
+	if (!run_is_full(run) ||
+	    (winner->name_state == NAME_RIGHT ? loser->documents > winner->documents
+					      : loser->documents != winner->documents))
 		return 0;
-	r = read_content(run, a->dir, &of_a, err);
-	if (r < 0)
-		return r;
-	r = read_content(run, b->dir, &of_b, err);
-	if (r < 0)
-		return r;
-	return of_a.documents == of_b.documents &&
-	       memcmp(of_a.sum, of_b.sum, sizeof(of_a.sum)) == 0;
+	r = read_content(run, loser->dir, &of_loser, err);
+	if (r == 0)
+		r = read_content(run, winner->dir, &of_winner, err);
+	return r < 0 ? r
+		     : holds_all(&of_winner, &of_loser) && (winner->name_state == NAME_RIGHT ||
+							    holds_all(&of_loser, &of_winner));
 }
 
 /* A few directories of one name, in the order in which the library reads them: the last one wins.
@@ -114,7 +144,7 @@ static int report_same_name(struct chromem_run *run, struct record **row, size_t
 		struct finding f = { .expected = buf_cstr(&winner->name),
 				     .actual = winner->dir,
 				     .other = row[i]->dir };
-		int r = same_content(run, row[i], winner, err);
+		int r = is_harmless(run, row[i], winner, err);
 
 		if (r < 0)
 			return r;

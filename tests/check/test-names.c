@@ -81,6 +81,52 @@ Test(names, duplicate_copy)
 	cr_assert_eq(r->summary.verdict, VERDICT_DEGRADED);
 }
 
+/* A copy that is older than the original takes nothing away where the original wins. */
+Test(names, older_copy_that_loses)
+{
+	cleanup_(kit_dir_freep) struct kit_dir *dir = kit_healthy(CHROMEM_PLAIN);
+	cleanup_(vs_freep) char *notes = kit_collection_path("notes");
+	cleanup_(kit_result_freep) struct kit_result *older = NULL;
+	cleanup_(kit_result_freep) struct kit_result *newer = NULL;
+	struct kit_doc doc;
+
+	kit_copy(dir, notes, ".before");
+	kit_doc(&doc, "notes", 77);
+	kit_add_doc(dir, CHROMEM_PLAIN, "notes", &doc.doc);
+	older = kit_check_dir(dir, CHECK_FULL);
+	kit_expect_only(older, "chromem-collection-duplicate-copy", 2);
+	cr_assert_eq(older->summary.loadable, LOADABLE_YES);
+
+	/* One document that the original does not have. */
+	kit_doc(&doc, "notes", 78);
+	kit_add_doc(dir, CHROMEM_PLAIN, "notes", &doc.doc);
+	{
+		cleanup_(vs_freep) char *path = kit_doc_path(CHROMEM_PLAIN, "notes", 78);
+		cleanup_(buf_fini) struct buf other = { 0 };
+
+		buf_printf(&other, ".before/%s", strchr(path, '/') + 1);
+		kit_rename(dir, path, buf_cstr(&other));
+	}
+	newer = kit_check_dir(dir, CHECK_FULL);
+	kit_expect_only(newer, "chromem-collection-duplicate-name", 2);
+	cr_assert_eq(newer->summary.loadable, LOADABLE_SILENTLY_WRONG);
+}
+
+/* What the copy has more may have been removed from the original since, and is served again. */
+Test(names, newer_copy_that_wins)
+{
+	cleanup_(kit_dir_freep) struct kit_dir *dir = kit_healthy(CHROMEM_PLAIN);
+	cleanup_(vs_freep) char *notes = kit_collection_path("notes");
+	cleanup_(vs_freep) char *path = kit_doc_path(CHROMEM_PLAIN, "notes", 1);
+	cleanup_(kit_result_freep) struct kit_result *r = NULL;
+
+	kit_copy(dir, notes, "zzz");
+	kit_remove(dir, path);
+	r = kit_check_dir(dir, CHECK_FULL);
+	kit_expect_only(r, "chromem-collection-duplicate-name", 2);
+	cr_assert_eq(r->summary.loadable, LOADABLE_SILENTLY_WRONG);
+}
+
 /* ---- what documents tell about their collection ---- */
 
 static void add_owned(const struct kit_dir *dir, const char *collection, unsigned number,
