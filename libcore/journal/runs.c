@@ -127,6 +127,7 @@ int journal_list(int state_dirfd, struct journal_run_info **runs, size_t *count,
 			journal_list_free(list, found);
 			return r;
 		}
+		assert(j);
 		list[found++] = (struct journal_run_info){
 			.run = vs_strdup(j->run),
 			.command = vs_strdup(j->command),
@@ -203,7 +204,10 @@ int journal_recover(int state_dirfd, int store_dirfd, void (*report)(void *ctx, 
 			continue;
 		if (r == 0)
 			r = record_load(&j, state_dirfd, store_dirfd, names.names[i], err);
-		if (r < 0 || j->state != RUN_PREPARED)
+		if (r < 0)
+			continue;
+		assert(j);
+		if (j->state != RUN_PREPARED)
 			continue;
 		r = end_run(j, report, ctx, err);
 		count += r == 0;

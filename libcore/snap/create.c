@@ -251,9 +251,11 @@ static int is_as_read(struct making *mk, bool *out, struct vs_err *err)
 /* The place of the parent's archive @old in the new list, added when it is not there. */
 static uint32_t take_archive(struct making *mk, uint32_t old, uint32_t *places)
 {
-	const struct snap_archive *from = &mk->parent->archives[old];
+	const struct snap_archive *from;
 	struct snap_manifest *m = mk->m;
 
+	assert(mk->parent);
+	from = &mk->parent->archives[old];
 	if (places[old] == 0) {
 		struct snap_archive *to = &m->archives[m->archive_count];
 
@@ -303,8 +305,10 @@ static void take_listing(struct making *mk)
 	mk->listing.skipped = NULL;
 	mk->listing.skipped_count = 0;
 	m->chain = (uint32_t)(m->archive_count - 1);
-	if (m->chain > 0)
+	if (m->chain > 0) {
+		assert(mk->parent);
 		m->parent = vs_strdup(mk->parent->id);
+	}
 }
 
 static int read_for_group(void *ctx, const struct snap_member *member, struct buf *out,

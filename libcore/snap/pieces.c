@@ -43,6 +43,7 @@ void snap_index_fini(struct snap_index *x)
 
 const char *snap_index_path(const struct snap_index *x, size_t row)
 {
+	assert(row < x->count && x->rows);
 	return x->rows[row].path == SIZE_MAX ? NULL : (const char *)x->text.ptr + x->rows[row].path;
 }
 
