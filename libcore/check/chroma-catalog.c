@@ -86,9 +86,14 @@ static void check_segments(struct chroma_run *run)
 		struct finding f = { .code = PROB_CHROMA_SEGMENT_ORPHAN,
 				     .path = CHROMA_DATABASE "#segments",
 				     .actual = segment->id };
+		const struct chroma_collection *c;
 
-		if (!chroma_catalog_find(&run->catalog, slice_str(segment->collection)))
+		c = chroma_catalog_find(&run->catalog, slice_str(segment->collection));
+		if (!c)
 			chroma_report(run, &f, NULL);
+		f.code = PROB_CHROMA_SEGMENT_TYPE;
+		if (c && !segment->is_type_known)
+			chroma_report(run, &f, c);
 	}
 }
 

@@ -52,9 +52,12 @@ static void look_beside(struct chroma_run *run)
 	struct finding f = { .code = PROB_CHROMA_DATABASE_JOURNAL,
 			     .path = CHROMA_DATABASE "-journal" };
 
+	if (info->is_foreign)
+		f.code = PROB_CHROMA_DATABASE_LOG_FOREIGN;
 	if (info->has_journal)
 		chroma_report(run, &f, NULL);
-	f = (struct finding){ .code = PROB_CHROMA_DATABASE_WAL, .path = CHROMA_DATABASE "-wal" };
+	f.code = info->is_foreign ? PROB_CHROMA_DATABASE_LOG_FOREIGN : PROB_CHROMA_DATABASE_WAL;
+	f.path = CHROMA_DATABASE "-wal";
 	if (info->has_wal)
 		chroma_report(run, &f, NULL);
 }
@@ -213,6 +216,22 @@ static int check_tables(struct chroma_run *run, struct vs_err *err)
 	return 0;
 }
 
+/* Schema and migrations are what a server reads before it answers anything. */
+static void report_start(struct chroma_run *run, const char *why)
+{
+	static const char prefix[] = CHROMA_DATABASE ": ";
+	struct finding f = { .code = PROB_CHROMA_DATABASE_UNREADABLE };
+
+	if (strncmp(why, prefix, strlen(prefix)) == 0)
+		why += strlen(prefix);
+	f.detail = why;
+	if (strstr(why, "no such table: migrations")) {
+		f.code = PROB_CHROMA_DATABASE_TABLE;
+		f.actual = "migrations";
+	}
+	chroma_report(run, &f, NULL);
+}
+
 int chroma_check_schema(struct chroma_run *run, struct vs_err *err)
 {
 	struct finding f = { .code = PROB_CHROMA_DATABASE_FOREIGN };
@@ -230,10 +249,19 @@ int chroma_check_schema(struct chroma_run *run, struct vs_err *err)
 	}
 	if (r == 0)
 		r = chroma_migrations_check(run->db, on_fault, run, err);
+	if ((r == VS_EFORMAT || r == VS_ENOTSUP) && !chroma_db_info(run->db)->is_truncated)
+		report_start(run, err->text);
 	r = chroma_settle(run, r, "its migrations", err);
 	if (r == 0)
 		r = chroma_catalog_load(&run->catalog, run->db, err);
 	run->has_catalog = r == 0;
+	/* Every release that is known here has made the first of each. */
+	if (r == 0 && run->catalog.sysdb == 0)
+		on_fault(run, CHROMA_MIGRATION_GAP, "sysdb", 1);
+	if (r == 0 && run->catalog.metadb == 0)
+		on_fault(run, CHROMA_MIGRATION_GAP, "metadb", 1);
+	if (r == 0 && run->catalog.queue == 0)
+		on_fault(run, CHROMA_MIGRATION_GAP, "embeddings_queue", 1);
 	r = chroma_settle(run, r, "its collections", err);
 	run->logs = vs_alloc_array(run->catalog.collection_count + 1, sizeof(*run->logs));
 	run->is_wrong = vs_alloc_array(run->catalog.collection_count + 1, sizeof(*run->is_wrong));

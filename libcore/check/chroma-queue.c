@@ -32,6 +32,13 @@ static const char *vector_fault(struct slice bytes, const struct chroma_collecti
 	return NULL;
 }
 
+/* A sparse vector says what it is. */
+static int find_object(void *ctx, const char *key, const struct jr *value)
+{
+	(void)ctx, (void)key;
+	return jr_is_object(value) && !jr_get(value, "#type");
+}
+
 static const char *metadata_fault(struct slice text)
 {
 	cleanup_(jr_freep) struct jr *doc = NULL;
@@ -44,16 +51,29 @@ static const char *metadata_fault(struct slice text)
 	if (jr_parse_foreign(&doc, text, &ignored) < 0 || !jr_is_object(doc))
 		return "its metadata are no JSON object";
 	document = jr_get(doc, "chroma:document");
-	if (document && !jr_is_null(document) && !jr_as_str(document, &value) &&
-	    (jr_is_object(document) || jr_is_array(document)))
+	if (document && !jr_is_null(document) && !jr_as_str(document, &value))
 		return "its document is no text";
+	if (jr_each(doc, find_object, NULL) != 0)
+		return "a value of its metadata is an object";
 	return NULL;
+}
+
+/* Tenants and databases are not in it, whatever they are. */
+static bool is_topic_read(struct slice topic)
+{
+	static const char prefix[] = "persistent://default/default/";
+
+	return topic.len >= sizeof(prefix) - 1 &&
+	       memcmp(topic.ptr, prefix, sizeof(prefix) - 1) == 0;
 }
 
 /* seq_id, operation, topic, id, vector, encoding, metadata */
 static const char *row_fault(const struct chroma_row *row, const struct chroma_collection *c)
 {
 	int64_t operation = chroma_int(row, 1);
+
+	if (c && !is_topic_read(chroma_bytes(row, 2)))
+		return "its topic is not the one by which the server reads the collection's rows";
 
 	if (chroma_type(row, 1) != CHROMA_INTEGER || operation < 0 || operation > OPERATION_MARKER)
 		return "its operation is none of add, update, upsert and delete";
@@ -117,7 +137,8 @@ static int on_row(void *ctx, const struct chroma_row *row, struct vs_err *err)
 	if (!c) {
 		f.code = PROB_CHROMA_QUEUE_TOPIC;
 		chroma_report(run, &f, NULL);
-	} else if (chroma_int(row, 1) >= 0 && chroma_int(row, 1) <= CHROMA_SEGMENT_DELETE) {
+	} else if (is_topic_read(chroma_bytes(row, 2)) && chroma_int(row, 1) >= 0 &&
+		   chroma_int(row, 1) <= CHROMA_SEGMENT_DELETE) {
 		log_row(run, c, row);
 	}
 	return 0;
@@ -189,6 +210,22 @@ static int on_highest(void *ctx, const struct chroma_row *row, struct vs_err *er
 	return 0;
 }
 
+/* The server writes the dimension in front of the first vector. */
+static void check_dimension(struct chroma_run *run, const struct chroma_collection *c,
+			    bool is_saved)
+{
+	const struct chroma_log *log = &run->logs[c - run->catalog.collections];
+	struct finding f = { .code = PROB_CHROMA_COLLECTION_DIMENSION,
+			     .path = CHROMA_DATABASE "#collections",
+			     .actual = "NULL" };
+	bool has_vector = is_saved;
+
+	for (size_t i = 0; i < log->count && !has_vector; i++)
+		has_vector = log->rows[i].operation == CHROMA_SEGMENT_ADD;
+	if (!c->has_dimension && has_vector)
+		chroma_report(run, &f, c);
+}
+
 /* A collection's two positions against each other and against its records and rows. */
 static int check_pair(struct chroma_run *run, const struct chroma_collection *c, struct vs_err *err)
 {
@@ -205,6 +242,7 @@ static int check_pair(struct chroma_run *run, const struct chroma_collection *c,
 		consumed += number <= VS_MIN(vector->seq_id, metadata->seq_id);
 		skipped += number > metadata->seq_id && number <= vector->seq_id;
 	}
+	check_dimension(run, c, vector != NULL);
 	/* Numbers of other collections' rows are nothing that an index could have missed. */
 	if (skipped > 0)
 		report_position(run, PROB_CHROMA_POSITION_ORDER, vector, metadata->seq_id, c);

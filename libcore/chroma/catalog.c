@@ -94,7 +94,16 @@ static enum chroma_scope scope_of(struct slice text)
 	return CHROMA_SCOPE_OTHER;
 }
 
-/* id, scope, collection */
+static bool is_type_of(enum chroma_scope scope, struct slice type)
+{
+	if (scope == CHROMA_SCOPE_METADATA)
+		return slice_eq_str(type, "urn:chroma:segment/metadata/sqlite");
+	return scope == CHROMA_SCOPE_OTHER ||
+	       slice_eq_str(type, "urn:chroma:segment/vector/hnsw-local-persisted") ||
+	       slice_eq_str(type, "urn:chroma:segment/vector/hnsw-local-memory");
+}
+
+/* id, scope, collection, type */
 static int add_segment(void *ctx, const struct chroma_row *row, struct vs_err *err)
 {
 	struct chroma_catalog *c = ((struct loading *)ctx)->c;
@@ -110,6 +119,7 @@ static int add_segment(void *ctx, const struct chroma_row *row, struct vs_err *e
 		.scope = scope_of(chroma_bytes(row, 1)),
 		.collection = take_text(row, 2),
 	};
+	segment->is_type_known = is_type_of(segment->scope, chroma_bytes(row, 3));
 	collection = find_mutable(c, segment->collection);
 	if (collection && segment->scope == CHROMA_SCOPE_VECTOR && collection->vectors++ == 0)
 		collection->vector = c->segment_count;
@@ -173,8 +183,8 @@ static int apply_metadata(void *ctx, const struct chroma_row *row, struct vs_err
 
 static int load_segments(struct loading *l, struct vs_err *err)
 {
-	int r = chroma_query(l->db, "SELECT id, scope, collection FROM segments ORDER BY id", NULL,
-			     add_segment, l, err);
+	int r = chroma_query(l->db, "SELECT id, scope, collection, type FROM segments ORDER BY id",
+			     NULL, add_segment, l, err);
 
 	if (r < 0)
 		return r;

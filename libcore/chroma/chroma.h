@@ -48,6 +48,9 @@ struct chroma_db_info {
 	uint64_t wal_bytes; /* of -wal */
 	bool has_journal;   /* -journal is there and not empty */
 	bool has_wal;
+	/* Either belongs to another time: taken in it would damage the database, which is sound
+	 * without it and was opened so. */
+	bool is_foreign;
 	bool is_truncated; /* its header speaks of more pages than there are */
 	uint64_t page_size;
 	uint64_t pages;      /* by the header; 0 where an old release did not fill it in */
@@ -170,6 +173,7 @@ struct chroma_segment_ref {
 	char *id;
 	char *collection; /* id; may name none that there is */
 	enum chroma_scope scope;
+	bool is_type_known; /* one that a server of one machine has for this scope */
 };
 
 /* A row of `max_seq_id`: up to where a segment has taken the queue in. */

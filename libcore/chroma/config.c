@@ -62,17 +62,65 @@ static bool parse(struct slice text, struct jr **out)
 	       jr_is_object(*out);
 }
 
-void chroma_config_read(struct chroma_config *out, struct slice schema, struct slice config)
+/* A number that the server keeps without a sign; it may be left out. */
+static bool is_count(const struct jr *object, const char *key)
+{
+	const struct jr *value = jr_get(object, key);
+	uint64_t ignored;
+
+	return !value || jr_is_null(value) || jr_as_uint(value, &ignored);
+}
+
+/* Are those parts there that the server does not do without, and of their types? */
+static bool is_schema(const struct jr *doc, const struct jr *config)
+{
+	static const char *const counts[] = {
+		"ef_construction", "max_neighbors", "ef_search",
+		"num_threads",     "batch_size",    "sync_threshold"
+	};
+	const struct jr *hnsw = config ? jr_get(config, "hnsw") : NULL;
+	const struct jr *space = config ? jr_get(config, "space") : NULL;
+	enum hnsw_space ignored;
+	const char *text;
+
+	if (!jr_get(doc, "defaults") || !jr_is_object(jr_get(doc, "defaults")) ||
+	    !jr_get(doc, "keys") || !jr_is_object(jr_get(doc, "keys")))
+		return false;
+	if (space && !jr_is_null(space) &&
+	    (!jr_as_str(space, &text) || !hnsw_space_parse(slice_str(text), &ignored)))
+		return false;
+	for (size_t i = 0; hnsw && i < VS_COUNT(counts); i++) {
+		if (!is_count(hnsw, counts[i]))
+			return false;
+	}
+	return true;
+}
+
+/* NULL as a text is none, as NULL itself is. */
+static bool parse_schema(struct slice text, struct jr **out, const struct jr **config)
 {
 	static const char *const in_schema[] = { "keys",         "#embedding", "float_list",
 						 "vector_index", "config",     NULL };
+
+	*config = NULL;
+	if (slice_eq_str(text, "null") || text.len == 0)
+		return true;
+	if (!parse(text, out))
+		return false;
+	*config = walk(*out, in_schema);
+	return is_schema(*out, *config);
+}
+
+void chroma_config_read(struct chroma_config *out, struct slice schema, struct slice config)
+{
 	static const char *const in_config[] = { "vector_index", "hnsw", NULL };
 	cleanup_(jr_freep) struct jr *schema_doc = NULL;
 	cleanup_(jr_freep) struct jr *config_doc = NULL;
+	const struct jr *in_schema;
 	const struct jr *found;
 	const char *space;
 
-	if (!parse(schema, &schema_doc))
+	if (!parse_schema(schema, &schema_doc, &in_schema))
 		out->what = "schema_str";
 	else if (!parse(config, &config_doc))
 		out->what = "config_json_str";
@@ -83,12 +131,11 @@ void chroma_config_read(struct chroma_config *out, struct slice schema, struct s
 	found = walk(config_doc, in_config);
 	if (found)
 		read_hnsw(out, found);
-	found = walk(schema_doc, in_schema);
-	if (!found)
+	if (!in_schema)
 		return;
-	if (jr_get_str(found, "space", &space))
+	if (jr_get_str(in_schema, "space", &space))
 		(void)!hnsw_space_parse(slice_str(space), &out->space);
-	found = jr_get(found, "hnsw");
+	found = jr_get(in_schema, "hnsw");
 	if (found)
 		read_hnsw(out, found);
 }

@@ -260,6 +260,50 @@ static int open_copy(struct chroma_db *db, const char *scratch, struct vs_err *e
 	return code == SQLITE_OK ? 0 : chroma_fail_sqlite(db->handle, code, err);
 }
 
+static int take_word(void *ctx, const struct chroma_row *row, struct vs_err *err)
+{
+	(void)err;
+	*(bool *)ctx = slice_eq_str(chroma_bytes(row, 0), "ok");
+	return 1;
+}
+
+static bool is_sound(sqlite3 *handle)
+{
+	struct chroma_db db = { .handle = handle };
+	struct vs_err ignored = { 0 };
+	bool is_ok = false;
+
+	return handle &&
+	       chroma_query(&db, "PRAGMA integrity_check(1)", NULL, take_word, &is_ok, &ignored) >
+		       0 &&
+	       is_ok;
+}
+
+/*
+ * A journal or a log that was left from another time says nothing of the database as it is now, and
+ * SQLite does not notice. Where the database is damaged with it and sound without it, it is no part
+ * of it. @r is the outcome of opening the copy.
+ */
+static int leave_foreign(struct chroma_db *db, int r, struct vs_err *err)
+{
+	struct vs_err ignored = { 0 };
+	sqlite3 *alone = NULL;
+
+	if (r == 0 && is_sound(db->handle))
+		return 0;
+	if (open_in_place(db, &alone, &ignored) < 0 || chroma_db_settle(alone, &ignored) < 0 ||
+	    !is_sound(alone)) {
+		sqlite3_close(alone);
+		return r;
+	}
+	sqlite3_close(db->handle);
+	db->handle = alone;
+	chroma_copy_remove(&db->copy);
+	db->info.is_foreign = true;
+	*err = (struct vs_err){ 0 };
+	return 0;
+}
+
 int chroma_db_open(struct chroma_db **out, int dirfd, const char *scratch, struct vs_err *err)
 {
 	cleanup_(chroma_db_closep) struct chroma_db *db = vs_alloc(sizeof(*db));
@@ -278,6 +322,8 @@ int chroma_db_open(struct chroma_db **out, int dirfd, const char *scratch, struc
 		r = open_in_place(db, &db->handle, err);
 	if (r == 0)
 		r = chroma_db_settle(db->handle, err);
+	if ((r == 0 || r == VS_EFORMAT) && db->copy.dir)
+		r = leave_foreign(db, r, err);
 	if (r < 0)
 		return r;
 	*out = VS_TAKE(db);

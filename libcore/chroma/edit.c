@@ -90,6 +90,28 @@ static int start(struct chroma_edit *e, struct vs_err *err)
 	return do_ours(e, "PRAGMA synchronous=OFF; BEGIN IMMEDIATE", err);
 }
 
+/* A journal or log of another time does not go into the copy. */
+static int drop_foreign(struct chroma_edit *e, struct vs_err *err)
+{
+	static const char *const beside[] = { "-journal", "-wal" };
+	cleanup_(chroma_db_closep) struct chroma_db *db = NULL;
+	cleanup_(file_closep) int fd = -1;
+	struct vs_err ignored = { 0 };
+	char name[64];
+	int r;
+
+	if (chroma_db_open(&db, e->db->dirfd, e->db->scratch, &ignored) < 0 ||
+	    !chroma_db_info(db)->is_foreign)
+		return 0;
+	r = file_open_dir(AT_FDCWD, e->db->copy.dir, FILE_NO_FOLLOW, &fd, err);
+	for (size_t i = 0; r == 0 && i < VS_COUNT(beside); i++) {
+		snprintf(name, sizeof(name), "%s%s", CHROMA_DATABASE, beside[i]);
+		r = file_unlink_at(fd, name, err);
+		r = r == VS_ENOENT ? 0 : r;
+	}
+	return r;
+}
+
 int chroma_edit_begin(struct chroma_edit **out, int store_dirfd, const char *scratch,
 		      struct vs_err *err)
 {
@@ -103,7 +125,9 @@ int chroma_edit_begin(struct chroma_edit **out, int store_dirfd, const char *scr
 	if (r < 0)
 		return r;
 	e->path = vs_strdup(e->db->copy.path);
-	r = start(e, err);
+	r = drop_foreign(e, err);
+	if (r == 0)
+		r = start(e, err);
 	if (r == 0)
 		*out = VS_TAKE(e);
 	return r;

@@ -217,6 +217,7 @@ static bool is_of_index(enum problem code)
 static bool is_unreadable(const struct chroma_fixing *f)
 {
 	return chroma_fault_find(f, PROB_CHROMA_DATABASE_TRUNCATED) ||
+	       chroma_fault_find(f, PROB_CHROMA_DATABASE_UNREADABLE) ||
 	       chroma_fault_find(f, PROB_CHROMA_DATABASE_FOREIGN) ||
 	       chroma_fault_find(f, PROB_CHROMA_DATABASE_MISSING);
 }
@@ -287,17 +288,19 @@ static const struct {
 	  "SQLite cannot read all of it; what can be read is to be had page by page" },
 	{ PROB_CHROMA_DATABASE_TRUNCATED,
 	  "the end is gone; what is in front of it is to be had page by page" },
+	{ PROB_CHROMA_DATABASE_UNREADABLE,
+	  "SQLite cannot read all of it; what can be read is to be had page by page" },
+	{ PROB_CHROMA_COLLECTION_MISSING,
+	  "the name of their collection stands nowhere else; a snapshot has it" },
 	{ PROB_CHROMA_DATABASE_MISSING,
 	  "nothing in the store tells what was in it; a snapshot does" },
 	{ PROB_CHROMA_DATABASE_FOREIGN,
-	  "nothing in the store tells what was in it; a snapshot does" },
+	  "SQLite cannot read it; what can be read is to be had page by page" },
 	{ PROB_CHROMA_DATABASE_FRAGMENTED, "it costs room only" },
 	{ PROB_CHROMA_DATABASE_WAL_LARGE, "it costs room only" },
 	{ PROB_CHROMA_QUEUE_UNPURGED, "it costs room and time only" },
-	{ PROB_CHROMA_MIGRATION_CHANGED,
-	  "the text as it was released is not in the store; another store of the release has it" },
-	{ PROB_CHROMA_MIGRATION_GAP,
-	  "the text as it was released is not in the store; another store of the release has it" },
+	{ PROB_CHROMA_MIGRATION_CHANGED, "the text as it was released is not known here" },
+	{ PROB_CHROMA_MIGRATION_GAP, "the text as it was released is not known here" },
 	{ PROB_CHROMA_INDEX_ID_MISSING,
 	  "their vectors have no copy; text and metadata are whole, and can be embedded again" },
 	{ PROB_CHROMA_COLLECTION_DUPLICATE_NAME,

@@ -145,6 +145,13 @@ static int fix_segments(struct chroma_fixing *f, struct vs_err *err)
 
 		if (fault->code != PROB_CHROMA_SEGMENT_ORPHAN || !fault->actual)
 			continue;
+		r = chroma_query(chroma_fixing_db(f),
+				 "SELECT count(*) FROM segments s JOIN collections c ON c.id = "
+				 "s.collection WHERE s.id = ?",
+				 fault->actual, on_count, &c, err);
+		/* This round has found out whose it is. */
+		if (r < 0 || c.count > 0)
+			continue;
 		r = chroma_query(
 			chroma_fixing_db(f),
 			"SELECT count(*) FROM embeddings e JOIN segments s ON s.id = "

@@ -18,7 +18,7 @@
 
 struct queue_row {
 	int64_t seq_id, operation;
-	bool is_operation_ok, is_encoding_ok, is_metadata_ok, is_vector_ok, has_vector;
+	bool is_operation_ok, is_encoding_ok, is_metadata_ok, is_vector_ok, is_topic_ok, has_vector;
 	bool is_taken_in; /* by the records */
 	bool is_record;   /* a record has its number */
 	int64_t position;
@@ -37,7 +37,7 @@ static bool is_finite_vector(struct slice bytes)
 	return true;
 }
 
-/* operation, vector, encoding, metadata is an object, number of the record, position, document is text */
+/* operation, vector, encoding, metadata is sound, number of the record, position, topic is sound */
 static int on_queue_row(void *ctx, const struct chroma_row *row, struct vs_err *err)
 {
 	struct queue_row *q = ctx;
@@ -58,6 +58,7 @@ static int on_queue_row(void *ctx, const struct chroma_row *row, struct vs_err *
 	q->is_metadata_ok = chroma_int(row, 3) != 0;
 	q->is_record = chroma_seq(row, 4, &number) && number == q->seq_id;
 	q->is_taken_in = chroma_seq(row, 5, &q->position) && q->position >= q->seq_id;
+	q->is_topic_ok = chroma_int(row, 6) != 0;
 	return 1;
 }
 
@@ -80,7 +81,10 @@ static int load_row(struct chroma_fixing *f, const struct chroma_fault *fault, s
 		"q.metadata IS NULL OR q.metadata = '' OR (json_valid(q.metadata) AND "
 		"json_type(CASE WHEN json_valid(q.metadata) THEN q.metadata ELSE '0' END) = 'object' AND "
 		"coalesce(json_type(CASE WHEN json_valid(q.metadata) THEN q.metadata ELSE '0' END, "
-		"'$.\"chroma:document\"'), 'text') NOT IN ('object', 'array')), e.seq_id, m.seq_id "
+		"'$.\"chroma:document\"'), 'text') IN ('text', 'null') AND NOT EXISTS (SELECT 1 FROM "
+		"json_each(CASE WHEN json_valid(q.metadata) THEN q.metadata ELSE '{}' END) j WHERE "
+		"j.type = 'object' AND json_type(j.value, '$.\"#type\"') IS NULL)), e.seq_id, m.seq_id, "
+		"q.topic LIKE 'persistent://default/default/%' "
 		"FROM embeddings_queue q "
 		"LEFT JOIN segments s ON s.scope = 'METADATA' AND q.topic LIKE '%/' || s.collection "
 		"LEFT JOIN max_seq_id m ON m.segment_id = s.id "
@@ -106,6 +110,13 @@ static bool correct_row(const struct queue_row *q, struct buf *sql)
 		buf_printf(&set, "%sencoding = 'FLOAT32'", set.len > 0 ? ", " : "");
 	if (!q->is_metadata_ok)
 		buf_printf(&set, "%smetadata = '{}'", set.len > 0 ? ", " : "");
+	/* The id of the collection is the last part of any topic. */
+	if (!q->is_topic_ok)
+		buf_printf(
+			&set,
+			"%stopic = 'persistent://default/default/' || replace(topic, rtrim(topic, "
+			"replace(topic, '/', '')), '')",
+			set.len > 0 ? ", " : "");
 	if (set.len == 0)
 		return false;
 	buf_printf(sql, "UPDATE embeddings_queue SET %s WHERE seq_id = %" PRId64 ";\n",

@@ -2,7 +2,7 @@
 
 /*
  * What stands above the records: SQLite's own files and indexes, tables, migrations, collections,
- * segments, dimensions. Corrected where the rest of the store proves what was there.
+ * dimensions. Corrected where the rest of the store proves what was there.
  */
 
 #include "repair/chroma-private.h"
@@ -161,14 +161,98 @@ static int correct_configuration(struct chroma_fixing *f, struct vs_err *err)
 		err);
 }
 
+static const struct chroma_migration *find_migration(const char *name)
+{
+	const struct chroma_migration *m;
+	char text[64];
+
+	for (size_t i = 0; (m = chroma_migration_at(i)) != NULL; i++) {
+		snprintf(text, sizeof(text), "%s %d", m->dir, m->version);
+		if (strcmp(text, name) == 0)
+			return m;
+	}
+	return NULL;
+}
+
+/*
+ * A row of the migrations as it was released. Those before the newest of a directory were applied, as
+ * each builds on the one before.
+ */
+static int restore_migration(struct chroma_fixing *f, enum problem code,
+			     const struct chroma_migration *m, struct vs_err *err)
+{
+	cleanup_(buf_fini) struct buf where = { 0 };
+	cleanup_(buf_fini) struct buf sql = { 0 };
+	cleanup_(buf_fini) struct buf detail = { 0 };
+	char hash[MD5_HEX_LEN + 1];
+	uint64_t count;
+	int r;
+
+	buf_printf(&where, "dir = '%s' AND version = %d", m->dir, m->version);
+	r = chroma_keep(f, code, "migrations", buf_cstr(&where), &count, err);
+	if (r < 0)
+		return r;
+	md5_of(slice_str(m->sql), hash);
+	buf_printf(
+		&sql,
+		"DELETE FROM migrations WHERE %s;\nINSERT INTO migrations(dir, version, filename, "
+		"sql, hash) VALUES('%s', %d, '%s', ",
+		buf_cstr(&where), m->dir, m->version, m->filename);
+	sql_text(&sql, slice_str(m->sql));
+	buf_printf(&sql, ", '%s');\n", hash);
+	buf_printf(&detail, "write the row of migration %s %d as it was released", m->dir,
+		   m->version);
+	return chroma_change(f, code, "restore-migration", LOSS_NOTHING, buf_cstr(&detail),
+			     buf_cstr(&sql), err);
+}
+
+static int restore_migrations(struct chroma_fixing *f, struct vs_err *err)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < f->count; i++) {
+		struct chroma_fault *fault = &f->faults[i];
+		const struct chroma_migration *m;
+		bool has_newer;
+
+		if ((fault->code != PROB_CHROMA_MIGRATION_GAP &&
+		     fault->code != PROB_CHROMA_MIGRATION_CHANGED) ||
+		    !fault->actual)
+			continue;
+		m = find_migration(fault->actual);
+		if (!m)
+			continue;
+		has_newer = m->version < (strcmp(m->dir, "sysdb") == 0    ? f->catalog.sysdb
+					  : strcmp(m->dir, "metadb") == 0 ? f->catalog.metadb
+									  : f->catalog.queue);
+		if (!has_newer && fault->code == PROB_CHROMA_MIGRATION_GAP) {
+			chroma_fault_leave(
+				fault,
+				"up to which one the tables were made is for a person to say");
+			continue;
+		}
+		fault->is_planned = true;
+		r = restore_migration(f, fault->code, m, err);
+	}
+	return r;
+}
+
 int chroma_fix_schema(struct chroma_fixing *f, struct vs_err *err)
 {
 	int r = reindex(f, err);
 
 	if (r == 0)
+		r = restore_migrations(f, err);
+
+	if (r == 0)
 		r = take_in(
 			f, PROB_CHROMA_DATABASE_JOURNAL, "finish-transaction",
 			"roll back the transaction that a crash has left, as the next server would",
+			err);
+	if (r == 0)
+		r = take_in(
+			f, PROB_CHROMA_DATABASE_LOG_FOREIGN, "leave-foreign-log",
+			"take away a journal or log of another time, and leave the database as it is",
 			err);
 	if (r == 0)
 		r = take_in(f, PROB_CHROMA_DATABASE_WAL, "finish-log",
@@ -283,77 +367,6 @@ int chroma_fix_dimensions(struct chroma_fixing *f, struct vs_err *err)
 		    chroma_fault_any(f, PROB_CHROMA_INDEX_DIMENSION, c->id) ||
 		    chroma_fault_any(f, PROB_CHROMA_QUEUE_ROW, c->id))
 			r = fix_dimension(f, c, err);
-	}
-	return r;
-}
-
-/* ---- segments ---- */
-
-static int on_text(void *ctx, const struct chroma_row *row, struct vs_err *err)
-{
-	struct buf *out = ctx;
-
-	(void)err;
-	/* More than one: none. */
-	if (out->len > 0) {
-		buf_clear(out);
-		return 1;
-	}
-	buf_append(out, chroma_bytes(row, 0).ptr, chroma_bytes(row, 0).len);
-	return 0;
-}
-
-/*
- * Records of a segment that is not there, and rows of the queue of this collection that wrote them: the
- * number of a row and the id are the same on both sides.
- */
-static int find_metadata(struct chroma_fixing *f, const struct chroma_collection *c,
-			 struct buf *segment, struct vs_err *err)
-{
-	return VS_MIN(
-		chroma_query(
-			chroma_fixing_db(f),
-			"SELECT DISTINCT e.segment_id FROM embeddings e JOIN embeddings_queue q "
-			"ON q.seq_id = e.seq_id AND q.id = e.embedding_id WHERE q.topic LIKE "
-			"'%/' || ? AND e.segment_id NOT IN (SELECT id FROM segments)",
-			c->id, on_text, segment, err),
-		0);
-}
-
-static int fix_collection(struct chroma_fixing *f, const struct chroma_collection *c,
-			  struct vs_err *err)
-{
-	cleanup_(buf_fini) struct buf segment = { 0 };
-	cleanup_(buf_fini) struct buf sql = { 0 };
-	cleanup_(buf_fini) struct buf detail = { 0 };
-	int r;
-
-	if (c->metadatas != 0 || c->vectors != 1 || f->catalog.sysdb < 5)
-		return 0;
-	r = find_metadata(f, c, &segment, err);
-	if (r < 0 || segment.len == 0)
-		return r;
-	buf_append_str(&sql, "INSERT INTO segments(id, type, scope, collection) VALUES(");
-	sql_text(&sql, buf_slice(&segment));
-	buf_append_str(&sql, ", 'urn:chroma:segment/metadata/sqlite', 'METADATA', ");
-	sql_text(&sql, slice_str(c->id));
-	buf_append_str(&sql, ");\n");
-	buf_append_str(&detail, "give ");
-	text_escape(&detail, c->name);
-	buf_append_str(&detail, " its segment of records back, which the write queue proves");
-	return chroma_change(f, PROB_CHROMA_COLLECTION_SEGMENTS, "restore-segment", LOSS_NOTHING,
-			     buf_cstr(&detail), buf_cstr(&sql), err);
-}
-
-int chroma_fix_segments(struct chroma_fixing *f, struct vs_err *err)
-{
-	int r = 0;
-
-	for (size_t i = 0; r == 0 && i < f->catalog.collection_count; i++) {
-		const struct chroma_collection *c = &f->catalog.collections[i];
-
-		if (chroma_fault_any(f, PROB_CHROMA_COLLECTION_SEGMENTS, c->id))
-			r = fix_collection(f, c, err);
 	}
 	return r;
 }

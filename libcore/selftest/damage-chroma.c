@@ -377,6 +377,9 @@ const struct damage_class selftest_chroma_classes[] = {
 	{ "segment-orphan", "a segment of no collection", "chroma-segment-orphan", run_sql,
 	  "INSERT INTO segments (id, type, scope, collection) VALUES ('selftest', "
 	  "'urn:chroma:segment/metadata/sqlite', 'METADATA', 'selftest')" },
+	{ "segment-type", "a segment of a type that no server knows", "chroma-segment-type",
+	  run_sql,
+	  "UPDATE segments SET type = 'selftest' WHERE id = (SELECT min(id) FROM segments)" },
 	{ "collection-database", "a collection of no database", "chroma-collection-database",
 	  run_sql,
 	  "UPDATE collections SET database_id = 'selftest' WHERE id = (SELECT min(id) FROM "

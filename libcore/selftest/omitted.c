@@ -8,6 +8,8 @@
 #define EXPORT "a problem of export files, and not of stores"
 
 const struct selftest_omitted selftest_omitted[] = {
+	{ "chroma-database-log-foreign", "needs a log of SQLite from another time of the store" },
+	{ "chroma-database-unreadable", "needs a database that SQLite does not open at all" },
 	{ "chroma-index-recall",
 	  "needs an index of thousands of vectors: in a small one every search comes by all of them" },
 	{ "chromem-collection-missing", AGAINST },

@@ -64,6 +64,15 @@ vector="(SELECT id FROM segments WHERE scope = 'VECTOR' AND collection = $docs)"
 metadata="(SELECT id FROM segments WHERE scope = 'METADATA' AND collection = $docs)"
 doc35="(SELECT id FROM embeddings WHERE embedding_id = 'doc-35')"
 
+# A log that was left when the database was in another mode, at another time: without it all is well, and with it nothing is.
+log_of_another_time() {
+    changed "DELETE FROM embedding_metadata WHERE id % 2 = 0; VACUUM" || return
+    sqlite3 "$store/chroma.sqlite3" "PRAGMA journal_mode = wal; PRAGMA wal_autocheckpoint = 0; UPDATE embedding_metadata SET string_value = string_value || 'x'" \
+        ".system cp $store/chroma.sqlite3-wal $scratch/wal" >/dev/null
+    fresh base && cp "$scratch/wal" "$store/chroma.sqlite3-wal" && json verify 4 verify "$store" &&
+        jq_is '[.findings[].code] == ["chroma-database-log-foreign"]' && repaired 1 leave-foreign-log "" 0
+}
+
 # ---- what a row says after a repair ----
 
 # asked SQL WANT
@@ -84,11 +93,6 @@ position_is_found() {
 position_without_ids() {
     changed "UPDATE max_seq_id SET seq_id = 5032 WHERE segment_id = $vector" && : >"$store/24e69c0e-7aba-41e6-934b-8f72a5d57d41/index_metadata.pickle" &&
         runs 1 repair --yes "$store" && asked "SELECT seq_id FROM max_seq_id WHERE segment_id = $vector" 32 && truth_holds 0
-}
-
-# What may be its own stays where it is.
-segments_are_gone() {
-    changed "DELETE FROM segments WHERE scope = 'VECTOR'" && unchanged runs 4 repair --yes "$store" && out_has "may be that of a collection"
 }
 
 numbering_goes_on() {
@@ -172,7 +176,6 @@ while IFS='|' read -r name status actions left lost; do
 done < <(tr '\t' '|' <"$data/repairs.tsv")
 check "position of an index that is too high" position_is_found
 check "position of an index whose ids are lost" position_without_ids
-check "collections without their segments of vectors" segments_are_gone
 check "numbers of an emptied queue go on" numbering_goes_on
 check "a queue whose end is gone" queue_cut_off
 check "rows that leave are kept" rows_are_kept
@@ -183,6 +186,7 @@ check "position behind the records" mends correct-positions 0 "UPDATE max_seq_id
 check "position that is a blob" mends correct-positions 0 "UPDATE max_seq_id SET seq_id = x'000000000000002d' WHERE segment_id = $metadata"
 check "position that is no number" mends correct-positions 0 "UPDATE max_seq_id SET seq_id = 'many' WHERE segment_id IN ($metadata, $vector)"
 check "position of no segment" mends "keep-rows remove-orphan-positions" 0 "INSERT INTO max_seq_id VALUES('gone', 1)"
+check "a log of another time" log_of_another_time
 check "segment of no collection" mends "keep-rows remove-orphan-segments" text "INSERT INTO segments VALUES('x', 'y', 'METADATA', 'z')"
 check "segment of a collection whose row is gone" leaves "chroma-collection-missing chroma-segment-orphan" "" \
     "DELETE FROM collections WHERE name = 'fresh'; DELETE FROM embeddings_queue WHERE topic LIKE '%470e2546-7e6e-4cd5-8cc3-9d6ea7dc22a7' AND seq_id < 94;
@@ -220,7 +224,21 @@ check "a configuration that the schema overrules" mends "keep-rows correct-confi
 check "a schema that is no JSON" leaves chroma-collection-config "" "UPDATE collections SET schema_str = '{' WHERE name = 'docs'"
 check "dimension that is none" mends correct-dimension 0 "UPDATE collections SET dimension = 0 WHERE name = 'docs'"
 check "dimension of a collection that was never saved" mends correct-dimension 0 "UPDATE collections SET dimension = -4 WHERE name = 'fresh'"
-check "a migration that is missing" leaves chroma-migration-gap "" "DELETE FROM migrations WHERE dir = 'sysdb' AND version = 3"
+check "a migration that is missing" mends restore-migration 0 "DELETE FROM migrations WHERE dir = 'sysdb' AND version = 3"
+check "several migrations that are missing" mends restore-migration 0 "DELETE FROM migrations WHERE dir = 'sysdb' AND version IN (1, 3, 4)"
+check "a migration that was changed" mends "keep-rows restore-migration" 0 "UPDATE migrations SET sql = sql || ' ', hash = 'x' WHERE dir = 'metadb' AND version = 2"
+check "migrations that are all gone" leaves "chroma-migration-gap" "" "DELETE FROM migrations WHERE dir = 'embeddings_queue'"
+check "collection without its segment of vectors" mends restore-segment 0 "DELETE FROM segments WHERE id = $vector"
+check "collections without their segments of vectors" mends restore-segment 0 "DELETE FROM segments WHERE scope = 'VECTOR'"
+check "collection without any segment" mends restore-segment 0 "DELETE FROM segments WHERE collection = $docs"
+check "collection that never had an index, without its segment" mends restore-segment 0 \
+    "DELETE FROM segments WHERE scope = 'VECTOR' AND collection = (SELECT id FROM collections WHERE name = 'fresh')"
+check "segment of vectors under another collection" mends restore-segment 0 \
+    "UPDATE segments SET collection = (SELECT id FROM collections WHERE name = 'notes') WHERE id = $vector"
+check "a second segment of vectors that holds nothing" mends "keep-rows remove-idle-segment" 0 \
+    "INSERT INTO segments VALUES('x', 'urn:chroma:segment/vector/hnsw-local-persisted', 'VECTOR', $docs)"
+check "type of a segment" mends correct-segment-type 0 "UPDATE segments SET type = 'urn:x' WHERE id IN ($vector, $metadata)"
+check "topic with a tenant in it" mends "keep-rows correct-queue-rows" 0 "UPDATE embeddings_queue SET topic = replace(topic, 'default/default', 'acme/one')"
 check "operation of a row that was taken in" mends "keep-rows correct-queue-rows" 0 "UPDATE embeddings_queue SET operation = 7 WHERE seq_id = 40"
 check "encoding of a row" mends "keep-rows correct-queue-rows" 0 "UPDATE embeddings_queue SET encoding = 'INT32' WHERE seq_id = 40"
 check "metadata of a row that was taken in" mends "keep-rows correct-queue-rows" 0 "UPDATE embeddings_queue SET metadata = '[' WHERE seq_id = 40"

@@ -39,6 +39,26 @@ tells() {
     changed "$3" && json verify $status verify "$store" && jq_is "any(.findings[]; .code == \"$1\" and .severity == \"$2\")"
 }
 
+# No error: harmless, whatever else it is.
+tells_nothing() {
+    changed "$1" && json verify 0 verify "$store" && jq_is 'all(.findings[]; .severity != "error") and .loadable == "yes"'
+}
+
+# Of a database that was written over since, and in another mode: it is sound without the log, and not with it.
+foreign_log() {
+    changed "DELETE FROM embedding_metadata WHERE id % 2 = 0; VACUUM" || return
+    sqlite3 "$store/chroma.sqlite3" "PRAGMA journal_mode = wal; PRAGMA wal_autocheckpoint = 0; UPDATE embedding_metadata SET string_value = string_value || 'x'" \
+        ".system cp $store/chroma.sqlite3-wal $scratch/wal" >/dev/null
+    changed "SELECT 1" && cp "$scratch/wal" "$store/chroma.sqlite3-wal" && unchanged json verify 4 verify "$store" &&
+        jq_is '[.findings[].code] == ["chroma-database-log-foreign"]'
+}
+
+# The schema cannot be read, and the server does not start.
+unknown_format() {
+    changed "SELECT 1" && printf '\0\0\0\011' | dd of="$store/chroma.sqlite3" bs=1 seek=44 conv=notrunc status=none &&
+        json verify 4 verify "$store" && jq_is '.loadable == "no" and any(.findings[]; .code == "chroma-database-unreadable")'
+}
+
 docs="(SELECT id FROM collections WHERE name = 'docs')"
 vector="(SELECT id FROM segments WHERE scope = 'VECTOR' AND collection = $docs)"
 metadata="(SELECT id FROM segments WHERE scope = 'METADATA' AND collection = $docs)"
@@ -216,6 +236,19 @@ check "a value of two types" tells chroma-metadata-value error "UPDATE embedding
 check "a truth value of 2" tells chroma-metadata-value error "UPDATE embedding_metadata SET bool_value = 2 WHERE key = 'seen'"
 check "a document that differs" tells chroma-document-differs error "UPDATE embedding_metadata SET string_value = 'other' WHERE key = 'chroma:document' AND id = 5"
 check "a row of the index of no document" tells chroma-fts-extra info "INSERT INTO embedding_fulltext_search(rowid, string_value) VALUES(99999, 'stray')"
+check "migrations that are all gone" tells chroma-migration-gap error "DELETE FROM migrations"
+check "table of migrations that is gone" tells chroma-database-table error "DROP TABLE migrations"
+check "type of a segment" tells chroma-segment-type error "UPDATE segments SET type = 'urn:x' WHERE id = $vector"
+check "dimension that is gone" tells chroma-collection-dimension error "UPDATE collections SET dimension = NULL WHERE name = 'docs'"
+check "schema that lacks a part" tells chroma-collection-config error "UPDATE collections SET schema_str = '{}' WHERE name = 'docs'"
+check "schema with a number below zero" tells chroma-collection-config error "UPDATE collections SET schema_str = replace(schema_str, '\"max_neighbors\":', '\"max_neighbors\":-') WHERE name = 'docs'"
+check "schema that is null" tells_nothing "UPDATE collections SET schema_str = 'null' WHERE name = 'notes'"
+check "metadata of the queue inside each other" tells chroma-queue-row error "UPDATE embeddings_queue SET metadata = '{\"a\":{\"b\":1}}' WHERE seq_id = 40"
+check "sparse vector in the queue" tells_nothing "UPDATE embeddings_queue SET metadata = '{\"a\":{\"#type\":\"sparse_vector\",\"indices\":[1],\"values\":[0.5]}}' WHERE seq_id = 94"
+check "document of the queue that is a number" tells chroma-queue-row error "UPDATE embeddings_queue SET metadata = '{\"chroma:document\":5}' WHERE seq_id = 40"
+check "topic with a tenant in it" tells chroma-queue-row error "UPDATE embeddings_queue SET topic = replace(topic, 'default/default', 'acme/one') WHERE seq_id = 40"
+check "file format that SQLite does not know" unknown_format
+check "log of another time" foreign_log
 check "records of no segment" tells chroma-record-no-segment warning "INSERT INTO embeddings(id, segment_id, embedding_id, seq_id) VALUES(99999, 'gone', 'x', x'0000000000000001')"
 check "records of no segment, by a release that leaves none" tells chroma-collection-missing error "INSERT INTO embeddings(id, segment_id, embedding_id, seq_id) VALUES(99999, 'gone', 'x', 1)"
 check "row of a collection that is gone" tells chroma-collection-missing error "DELETE FROM collections WHERE name = 'fresh'"
