@@ -218,7 +218,8 @@ static int rename_document(struct plan *plan, const struct store *store, struct 
 	r = journal_look(store->dirfd, buf_cstr(&to), &ignored, err);
 	if (r < 0)
 		return r;
-	if (r > 0) {
+	/* What is there may be on its way into quarantine. */
+	if (r > 0 && !plan_has(plan, STEP_MOVE, buf_cstr(&to))) {
 		item->is_planned = true;
 		plan_leave(plan, code_of(item), item->path, "another document has that file name",
 			   NULL);
@@ -309,7 +310,9 @@ static const char *place_of(const struct plan *plan, const char *path)
 		const struct action *a = &plan->actions[i];
 
 		if (a->kind == STEP_MOVE && strcmp(a->path, path) == 0)
-			return a->to[0] == '.' ? NULL : a->to;
+			return strncmp(a->to, QUARANTINE_DIR "/", strlen(QUARANTINE_DIR) + 1) == 0
+				       ? NULL
+				       : a->to;
 	}
 	return path;
 }

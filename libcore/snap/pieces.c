@@ -43,7 +43,7 @@ void snap_index_fini(struct snap_index *x)
 
 const char *snap_index_path(const struct snap_index *x, size_t row)
 {
-	assert(row < x->count && x->rows);
+	assert(row < x->count);
 	return x->rows[row].path == SIZE_MAX ? NULL : (const char *)x->text.ptr + x->rows[row].path;
 }
 
@@ -52,6 +52,7 @@ void snap_index_add(struct snap_index *x, size_t packed, size_t raw, const char 
 	const struct snap_index_row *last;
 
 	x->rows = vs_grow(x->rows, &x->cap, x->count + 1, sizeof(*x->rows));
+	assert(x->rows);
 	last = x->count > 0 ? &x->rows[x->count - 1] : NULL;
 	x->rows[x->count] = (struct snap_index_row){ last ? last->off + last->packed : 0,
 						     (uint32_t)packed, (uint32_t)raw, SIZE_MAX };

@@ -191,6 +191,18 @@ static void doc_append(const struct kit_dir *dir)
 	kit_append(dir, path, slice_str("xyz"));
 }
 
+/* Its own name has something else, which leaves it free. */
+static void doc_under_another_name(const struct kit_dir *dir)
+{
+	cleanup_(vs_freep) char *path = kit_doc_path(CHROMEM_PLAIN, "notes", 2);
+	cleanup_(vs_freep) char *notes = kit_collection_path("notes");
+	cleanup_(buf_fini) struct buf other = { 0 };
+
+	buf_printf(&other, "%s/zzz.gob", notes);
+	kit_rename(dir, path, buf_cstr(&other));
+	kit_write(dir, path, slice_str("no document"));
+}
+
 static void doc_fifo(const struct kit_dir *dir)
 {
 	cleanup_(vs_freep) char *path = kit_doc_path(CHROMEM_PLAIN, "notes", 2);
@@ -352,6 +364,7 @@ static const struct row rows[] = {
 	DAMAGE("chromem-document-too-large", LEFT, doc_large),
 	FIXTURE("chromem-document-truncated", SET_ASIDE, "doc-truncated"),
 	DAMAGE("chromem-document-truncated", SET_ASIDE, stray_in_quarantine),
+	DAMAGE("chromem-document-truncated", SET_ASIDE, doc_under_another_name),
 	{ "chromem-document-unreadable", MENDED, NULL, doc_unreadable, false, true },
 	FIXTURE("chromem-document-zero-filled", SET_ASIDE, "doc-zero-filled"),
 	FIXTURE("chromem-document-zero-tail", SET_ASIDE, "doc-zero-tail-content"),

@@ -12,6 +12,7 @@ import math
 import os
 import struct
 import subprocess
+import zlib
 
 TYPES = ("memories", "checkpoints", "remediations", "sessions", "codebase")
 EXTRAS = ("int", "text", "bytes", "map", "struct", "slice")
@@ -102,10 +103,13 @@ class Store:
         subprocess.run([self.gobwrite], input=json.dumps({"types": self.types, "files": rows}).encode(), check=True)
 
     def read_file(self, path):
-        """The plain bytes of a file."""
+        """The plain bytes of a file; what cannot be unpacked any more is taken as it is."""
         with open(path, "rb") as f:
             data = f.read()
-        return gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
+        try:
+            return gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
+        except (OSError, EOFError, zlib.error):
+            return data
 
     def put(self, path, data, packed=None):
         packed = path.endswith(".gz") if packed is None else packed
