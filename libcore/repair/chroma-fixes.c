@@ -87,6 +87,17 @@ struct chroma_fault *chroma_fault_find(const struct chroma_fixing *f, enum probl
 	return NULL;
 }
 
+bool chroma_lost_records(const struct chroma_fixing *f)
+{
+	bool has_orphans = false, has_extra = false;
+
+	for (size_t i = 0; i < f->count; i++) {
+		has_orphans |= f->faults[i].code == PROB_CHROMA_METADATA_ORPHAN;
+		has_extra |= f->faults[i].code == PROB_CHROMA_INDEX_ID_EXTRA;
+	}
+	return has_orphans && has_extra;
+}
+
 bool chroma_fault_any(const struct chroma_fixing *f, enum problem code, const char *collection)
 {
 	for (size_t i = 0; i < f->count; i++) {

@@ -138,8 +138,13 @@ static int rebuild(struct chroma_fixing *f, const char *collection, struct vs_er
 
 static int rebuild_all(struct chroma_fixing *f, struct vs_err *err)
 {
+	bool has_lost = chroma_lost_records(f);
 	int r = 0;
 
+	for (size_t i = 0; has_lost && i < f->count; i++) {
+		if (f->faults[i].code == PROB_CHROMA_INDEX_ID_EXTRA)
+			settle(f, f->faults[i].collection, CHROMA_LOST_WHY);
+	}
 	for (size_t i = 0; r == 0 && i < f->count; i++) {
 		const struct chroma_fault *fault = &f->faults[i];
 

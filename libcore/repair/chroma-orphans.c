@@ -197,6 +197,11 @@ int chroma_fix_orphans(struct chroma_fixing *f, struct vs_err *err)
 	if (records && is_doubtful)
 		chroma_fault_leave(records,
 				   "they may be those of a collection that has lost its segment");
+	if (chroma_lost_records(f)) {
+		chroma_fault_leave(chroma_fault_find(f, PROB_CHROMA_METADATA_ORPHAN),
+				   CHROMA_LOST_WHY);
+		return r;
+	}
 	for (size_t i = 0; r == 0 && i < VS_COUNT(orphans); i++) {
 		bool is_of_segment = orphans[i].code == PROB_CHROMA_RECORD_NO_SEGMENT ||
 				     orphans[i].code == PROB_CHROMA_POSITION_ORPHAN;

@@ -48,6 +48,15 @@ struct chroma_fixing {
 struct chroma_fault *chroma_fault_find(const struct chroma_fixing *f, enum problem code);
 bool chroma_fault_any(const struct chroma_fixing *f, enum problem code, const char *collection);
 
+/*
+ * Metadata without records, and an index with ids that no record has: the table of records has lost
+ * rows, and what is left of them on both sides stays where it is.
+ */
+bool chroma_lost_records(const struct chroma_fixing *f);
+#define CHROMA_LOST_WHY                                                                              \
+	"rows of the table of records are gone, of which metadata and index still have the rest; a " \
+	"snapshot has them, and nothing is removed until then"
+
 /* All faults of that kind are settled by what was planned. */
 void chroma_fault_done(struct chroma_fixing *f, enum problem code);
 void chroma_fault_leave(struct chroma_fault *fault, const char *why);

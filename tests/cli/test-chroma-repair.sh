@@ -197,6 +197,7 @@ check "records of no segment" mends "keep-rows remove-orphan-records" text \
      INSERT INTO embedding_fulltext_search(rowid, string_value) VALUES(99999, 'lost')"
 check "documents that only the full-text table has" mends restore-documents 0 \
     "DELETE FROM embedding_metadata WHERE key = 'chroma:document' AND id % 3 = 0; UPDATE embedding_metadata SET string_value = NULL WHERE key = 'chroma:document' AND id % 3 = 1"
+check "records whose rows are gone" leaves "chroma-index-id-extra chroma-metadata-orphan" "" "DELETE FROM embeddings WHERE segment_id = $metadata AND id % 5 = 0"
 check "configuration that is a list" mends "keep-rows correct-configuration" 0 "UPDATE collections SET config_json_str = '[]' WHERE name = 'docs'"
 check "metadata of no record" mends "keep-rows remove-orphan-metadata" text "INSERT INTO embedding_metadata VALUES(99999, 'k', 'it''s', NULL, NULL, NULL)"
 check "array metadata of no record" mends "keep-rows remove-orphan-metadata" text "INSERT INTO embedding_metadata_array VALUES(99999, 'k', 'v', NULL, NULL, NULL)"
