@@ -57,6 +57,13 @@ int file_append_at(int dirfd, const char *name, uint32_t mode, int *fd, struct v
 	return 0;
 }
 
+/*
+ * So much in one call. What a call brings to an empty part of a file, the kernel gets memory for in one
+ * piece where it can, and clears: measured on Linux 6.18 with ext4, 33 MB took 15 ms in calls of 128 or
+ * 256 KiB, 43 ms in calls of 512 KiB, and 80 to 130 ms in those of 1 MiB and more.
+ */
+#define WRITE_MOST ((size_t)256 << 10)
+
 /* Write part of @bytes; the seam may cut it short and fail afterwards, as a full disk does. */
 static ssize_t write_some(int fd, struct slice bytes)
 {
@@ -73,7 +80,7 @@ static ssize_t write_some(int fd, struct slice bytes)
 		return -1;
 	}
 	do {
-		n = write(fd, bytes.ptr, VS_MIN(bytes.len, (size_t)SSIZE_MAX));
+		n = write(fd, bytes.ptr, VS_MIN(bytes.len, WRITE_MOST));
 	} while (n < 0 && errno == EINTR);
 	return n;
 }
@@ -91,7 +98,7 @@ int file_write(int fd, struct slice bytes, struct vs_err *err)
 	return 0;
 }
 
-#define COPY_PIECE ((size_t)256 << 10)
+#define COPY_PIECE WRITE_MOST
 
 int file_copy_fd(int from, int to, struct digest *digest, struct vs_err *err)
 {
