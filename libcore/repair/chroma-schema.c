@@ -337,7 +337,8 @@ static int fix_dimension(struct chroma_fixing *f, const struct chroma_collection
 
 	if (r < 0)
 		return r;
-	if (c->vector != SIZE_MAX)
+	/* An index with ids that are none of its records' may be another collection's. */
+	if (c->vector != SIZE_MAX && !chroma_fault_any(f, PROB_CHROMA_INDEX_ID_EXTRA, c->id))
 		v.index = index_dimension(f, f->catalog.segments[c->vector].id);
 	dim = decide(&v);
 	if (dim <= 0 || dim > HNSW_DIM_MAX || dim == v.current)

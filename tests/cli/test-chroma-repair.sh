@@ -64,6 +64,13 @@ vector="(SELECT id FROM segments WHERE scope = 'VECTOR' AND collection = $docs)"
 metadata="(SELECT id FROM segments WHERE scope = 'METADATA' AND collection = $docs)"
 doc35="(SELECT id FROM embeddings WHERE embedding_id = 'doc-35')"
 
+# The directory of another collection says nothing of this one's dimension.
+index_of_another() {
+    changed "UPDATE embeddings_queue SET operation = 1, vector = NULL, encoding = NULL WHERE topic LIKE '%/' || $docs" &&
+        cp "$store"/be27a44b-4844-410f-8509-b3428441e570/* "$store/24e69c0e-7aba-41e6-934b-8f72a5d57d41/" &&
+        json change 4 repair --yes "$store" && asked "SELECT dimension FROM collections WHERE name = 'docs'" 12
+}
+
 # A log that was left when the database was in another mode, at another time: without it all is well, and with it nothing is.
 log_of_another_time() {
     changed "DELETE FROM embedding_metadata WHERE id % 2 = 0; VACUUM" || return
@@ -186,6 +193,7 @@ check "position behind the records" mends correct-positions 0 "UPDATE max_seq_id
 check "position that is a blob" mends correct-positions 0 "UPDATE max_seq_id SET seq_id = x'000000000000002d' WHERE segment_id = $metadata"
 check "position that is no number" mends correct-positions 0 "UPDATE max_seq_id SET seq_id = 'many' WHERE segment_id IN ($metadata, $vector)"
 check "position of no segment" mends "keep-rows remove-orphan-positions" 0 "INSERT INTO max_seq_id VALUES('gone', 1)"
+check "index of another collection" index_of_another
 check "a log of another time" log_of_another_time
 check "segment of no collection" mends "keep-rows remove-orphan-segments" text "INSERT INTO segments VALUES('x', 'y', 'METADATA', 'z')"
 check "segment of a collection whose row is gone" leaves "chroma-collection-missing chroma-segment-orphan" "" \
