@@ -30,24 +30,12 @@ static const struct emit_field incomplete_fields[] = {
 	{ 0 },
 };
 
-/* The next line of @lines, without its end; false: there is none. */
-static bool next_line(struct slice *lines, struct slice *out)
-{
-	const unsigned char *end = lines->len > 0 ? memchr(lines->ptr, '\n', lines->len) : NULL;
-
-	if (!end)
-		return false;
-	*out = slice_of(lines->ptr, (size_t)(end - lines->ptr));
-	*lines = slice_of(end + 1, lines->len - out->len - 1);
-	return true;
-}
-
-static void list_ids(struct emit *e, const struct index_job *job, struct slice lines,
+static void list_ids(struct emit *e, const struct index_job *job, struct slice ids,
 		     const char *missing)
 {
 	struct slice id;
 
-	while (next_line(&lines, &id)) {
+	while (index_ids_next(&ids, &id)) {
 		emit_str(e, job->collection);
 		emit_bytes(e, id);
 		emit_str(e, missing);
@@ -55,14 +43,14 @@ static void list_ids(struct emit *e, const struct index_job *job, struct slice l
 }
 
 /* A few of them; all are in the JSON document. */
-static void show_ids(struct change *c, uint64_t count, struct slice lines, const char *what)
+static void show_ids(struct change *c, uint64_t count, struct slice all, const char *what)
 {
 	cleanup_(buf_fini) struct buf ids = { 0 };
 	struct slice id;
 
-	for (unsigned i = 0; i < SHOWN && next_line(&lines, &id); i++) {
+	for (unsigned i = 0; i < SHOWN && index_ids_next(&all, &id); i++) {
 		buf_append_str(&ids, i > 0 ? ", " : "");
-		buf_append(&ids, id.ptr, id.len);
+		text_escape(&ids, id);
 	}
 	if (count > 0)
 		emit_line(&c->app->emit, "%" PRIu64 " without %s: %s%s", count, what,

@@ -39,6 +39,8 @@ sources() {
 
 # A file that the analyser does not get through within ten minutes is a failure as well, and is named.
 tidy() {
+    # The shell below is to see the name.
+    # shellcheck disable=SC2016
     sources | xargs -0 -r -n 1 -P "$(nproc)" sh -c \
         'timeout 600 nice clang-tidy --quiet -p build/clang "$0" || { echo "clang-tidy: $0" && exit 1; }'
 }

@@ -38,6 +38,7 @@ static void leave_lost(struct chroma_fixing *f, const struct index_job *job)
 	const struct index_summary *s = &job->summary;
 	cleanup_(buf_fini) struct buf path = { 0 };
 	cleanup_(buf_fini) struct buf why = { 0 };
+	struct slice rest = buf_slice(&s->lost_ids), id;
 	unsigned shown = 0;
 
 	buf_printf(&path, "%s/%s", job->segment, index_file_name(INDEX_PICKLE));
@@ -46,14 +47,9 @@ static void leave_lost(struct chroma_fixing *f, const struct index_job *job)
 					    "as two processes wrote the index at the same time"
 					  : " without any copy of the vector");
 	buf_append_str(&why, ", to be embedded again (text and metadata are whole): ");
-	for (size_t i = 0; i < s->lost_ids.len && shown < LOST_SHOWN; i++) {
-		unsigned char byte = s->lost_ids.ptr[i];
-
-		shown += byte == '\n';
-		if (byte != '\n')
-			buf_append_byte(&why, byte);
-		else if (i + 1 < s->lost_ids.len && shown < LOST_SHOWN)
-			buf_append_str(&why, ", ");
+	for (; shown < LOST_SHOWN && index_ids_next(&rest, &id); shown++) {
+		buf_append_str(&why, shown > 0 ? ", " : "");
+		text_escape(&why, id);
 	}
 	if (s->lost > shown)
 		buf_append_str(&why, ", ...");

@@ -366,16 +366,31 @@ int old_index_load(const struct index_facts *facts, struct old_index *old, struc
 	return r < 0 ? r : list_elements(old, err);
 }
 
+/* Its length before each: an id may hold any byte. */
+static void add_id(struct buf *ids, struct slice id)
+{
+	buf_append(ids, &id.len, sizeof(id.len));
+	buf_append(ids, id.ptr, id.len);
+}
+
+bool index_ids_next(struct slice *rest, struct slice *id)
+{
+	if (rest->len < sizeof(id->len))
+		return false;
+	memcpy(&id->len, rest->ptr, sizeof(id->len));
+	id->ptr = rest->ptr + sizeof(id->len);
+	*rest = slice_of(id->ptr + id->len, rest->len - sizeof(id->len) - id->len);
+	return true;
+}
+
 void summary_add_lost(struct index_summary *s, struct slice id)
 {
 	s->lost++;
-	text_escape(&s->lost_ids, id);
-	buf_append_byte(&s->lost_ids, '\n');
+	add_id(&s->lost_ids, id);
 }
 
 void summary_add_norm_lost(struct index_summary *s, struct slice id)
 {
 	s->norms_lost++;
-	text_escape(&s->norm_lost_ids, id);
-	buf_append_byte(&s->norm_lost_ids, '\n');
+	add_id(&s->norm_lost_ids, id);
 }

@@ -77,9 +77,13 @@ struct index_summary {
 	bool is_of_two;                 /* two processes wrote the old one */
 	bool is_mended;                 /* graph mended; the figures below say how */
 	uint32_t kept, relinked;
-	struct buf lost_ids;      /* of the lost, each followed by a newline; escaped */
+	struct buf lost_ids;      /* of the lost, as they are: index_ids_next() */
 	struct buf norm_lost_ids; /* likewise */
 };
+
+/* The first of the ids in @rest, which is then without it; false: there is none. Borrowed. */
+bool index_ids_next(struct slice *rest, struct slice *id);
+
 void index_summary_fini(struct index_summary *s);
 
 /* What is going to be written. Owned. */

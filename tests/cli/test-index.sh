@@ -81,6 +81,15 @@ the_lost_are_named() {
         out_has "doc-17" && json verify 4 verify "$store" && jq_is '[.findings[].code] == ["chroma-index-id-missing"]'
 }
 
+# By the very id, for programs; people read it escaped.
+the_lost_are_named_as_they_are() {
+    fresh data-level0-truncated && sqlite3 "$store/chroma.sqlite3" \
+        "UPDATE embeddings SET embedding_id = char(8238) || 'a' || char(10) WHERE embedding_id = 'doc-17'" &&
+        cp -a "$store" "$store.again" && json change 4 index rebuild --yes "$store" docs &&
+        jq_is '[.incomplete[].id] | index("\u202ea\n") != null' && rm -rf "$store" && mv "$store.again" "$store" &&
+        runs 4 index rebuild --yes "$store" docs && out_has '\u202ea\n'
+}
+
 # Two servers wrote one directory, and gave one label to two records. Where neither queue nor both of them tell, nothing
 # is given back: none has the vector of another.
 nobody_gets_anothers() {
@@ -168,6 +177,7 @@ check "an add without effect" an_add_without_effect
 check "only what is damaged is linked anew" only_the_damage_is_mended
 check "each damage of an index is mended" each_is_mended
 check "records without a copy are named" the_lost_are_named
+check "they are named as they are" the_lost_are_named_as_they_are
 check "two writers: nobody gets another's vector" nobody_gets_anothers
 check "a flipped bit of a label" a_flipped_label
 check "a dry run changes nothing" dry_run_changes_nothing
