@@ -21,7 +21,7 @@
 	"(SELECT min(o.id) FROM segments o JOIN collections oc ON oc.id = o.collection "           \
 	"WHERE o.scope = '" scope "' GROUP BY o.collection HAVING count(*) = 1)"
 
-/* ---- lists of ids ---- */
+/* ---- lists of ids, each of which is asked for or found once ---- */
 
 struct ids {
 	char **row; /* owned */
@@ -46,10 +46,6 @@ static bool ids_have(const struct ids *ids, const char *id)
 
 static void ids_add(struct ids *ids, char *id_take)
 {
-	if (ids_have(ids, id_take)) {
-		free(id_take);
-		return;
-	}
 	ids->row = vs_grow(ids->row, &ids->cap, ids->count + 1, sizeof(*ids->row));
 	ids->row[ids->count++] = id_take;
 }
@@ -99,13 +95,27 @@ static uint32_t header_dimension(const struct chroma_fixing *f, const char *segm
 /* Are the ids of an index those of the records of a segment? */
 enum sharing { SHARES_UNKNOWN, SHARES_NONE, SHARES_MOST };
 
+struct shared {
+	const struct old_index *old;
+	size_t count; /* of the ids that it has */
+};
+
+static int on_record(void *ctx, const struct chroma_row *row, struct vs_err *err)
+{
+	struct shared *shared = ctx;
+
+	(void)err;
+	shared->count += old_label(shared->old, chroma_bytes(row, 0)) > 0;
+	return 0;
+}
+
 /* *@out: of the index @vector, as far as its pickle tells ids, and the records in @metadata. */
 static int shares_ids(struct chroma_fixing *f, const struct chroma_collection *c,
 		      const char *vector, const char *metadata, enum sharing *out,
 		      struct vs_err *err)
 {
 	cleanup_(old_index_fini) struct old_index old = { 0 };
-	cleanup_(ids_fini) struct ids records = { 0 };
+	struct shared shared = { .old = &old };
 	bool is_saved;
 	const struct index_facts facts = {
 		.dirfd = f->store->dirfd,
@@ -117,7 +127,6 @@ static int shares_ids(struct chroma_fixing *f, const struct chroma_collection *c
 			    .seed = 1 },
 	};
 	struct vs_err why = { 0 };
-	size_t shared = 0;
 	int r;
 
 	*out = SHARES_UNKNOWN;
@@ -128,10 +137,8 @@ static int shares_ids(struct chroma_fixing *f, const struct chroma_collection *c
 		return r == VS_ENOMEM ? vs_fail(err, VS_ENOMEM, "%s", why.text) : 0;
 	r = chroma_query(chroma_fixing_db(f),
 			 "SELECT DISTINCT embedding_id FROM embeddings WHERE segment_id = ?",
-			 metadata, on_id, &records, err);
-	for (size_t i = 0; r == 0 && i < records.count; i++)
-		shared += old_label(&old, slice_str(records.row[i])) > 0;
-	*out = shared * 2 >= old.pair_count ? SHARES_MOST : SHARES_NONE;
+			 metadata, on_record, &shared, err);
+	*out = shared.count * 2 >= old.pair_count ? SHARES_MOST : SHARES_NONE;
 	return r;
 }
 
@@ -254,7 +261,7 @@ static int list_vectors(struct chroma_fixing *f, struct ids *saved, struct ids *
 	struct listing l = { f, &owned, fresh };
 	int r = list_ids(
 		f,
-		"SELECT m.segment_id FROM max_seq_id m WHERE m.segment_id NOT IN " OWNED(
+		"SELECT DISTINCT m.segment_id FROM max_seq_id m WHERE m.segment_id NOT IN " OWNED(
 			"VECTOR") " AND m.segment_id NOT IN " OWNED("METADATA") " AND m.segment_id NOT IN (SELECT segment_id FROM embeddings)",
 		NULL, saved, err);
 
