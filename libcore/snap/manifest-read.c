@@ -25,28 +25,6 @@ static bool bad(struct reading *rd, const char *key)
 	return false;
 }
 
-bool snap_get_bytes(const struct jr *object, const char *key, struct buf *out)
-{
-	const char *text;
-	char hex_key[64];
-	size_t len;
-
-	buf_clear(out);
-	snprintf(hex_key, sizeof(hex_key), "%s_hex", key);
-	if (!jr_get_str(object, key, &text))
-		return false;
-	if (!jr_get(object, hex_key)) {
-		buf_append_str(out, text);
-		return true;
-	}
-	if (!jr_get_str(object, hex_key, &text))
-		return false;
-	len = strlen(text) / 2;
-	for (size_t i = 0; i < len; i++)
-		buf_append_byte(out, 0);
-	return hex_parse(slice_str(text), out->ptr, len);
-}
-
 static bool get_text(struct reading *rd, const struct jr *object, const char *key, char **out)
 {
 	const char *text;
@@ -69,7 +47,7 @@ static bool get_path(struct reading *rd, const struct jr *object, const char *ke
 {
 	cleanup_(buf_fini) struct buf bytes = { 0 };
 
-	if (!snap_get_bytes(object, key, &bytes) ||
+	if (!jr_get_bytes(object, key, &bytes) ||
 	    (bytes.len > 0 && memchr(bytes.ptr, 0, bytes.len)))
 		return bad(rd, key);
 	*out = buf_take_str(&bytes);
@@ -200,7 +178,7 @@ static bool read_collection(struct reading *rd, const struct jr *o, struct snap_
 {
 	cleanup_(buf_fini) struct buf name = { 0 };
 
-	if (!jr_is_null(jr_get(o, "name")) && !snap_get_bytes(o, "name", &name))
+	if (!jr_is_null(jr_get(o, "name")) && !jr_get_bytes(o, "name", &name))
 		return bad(rd, "name");
 	c->name.len = name.len;
 	c->name.ptr = name.ptr;

@@ -142,7 +142,7 @@ static int read_group_head(struct reading *rd, struct vs_err *err)
 		return bad_text(rd, "group", err);
 	buf_append(&head, start, (size_t)(rd->text.pos - start));
 	buf_append_byte(&head, '}');
-	if (jr_parse(&doc, buf_slice(&head), &ignored) < 0 || !snap_get_bytes(doc, "in", &rd->in) ||
+	if (jr_parse(&doc, buf_slice(&head), &ignored) < 0 || !jr_get_bytes(doc, "in", &rd->in) ||
 	    !snap_scan_is(&rd->text, ",\"rows\":["))
 		return bad_text(rd, "group", err);
 	return 0;
@@ -181,7 +181,7 @@ static int read_directories(struct snap_rows *rows, const struct jr *list, struc
 		uint64_t mode = 0;
 		int64_t time = 0;
 
-		if (!snap_get_bytes(o, "path", &path) || !snap_path_is_safe(buf_slice(&path)) ||
+		if (!jr_get_bytes(o, "path", &path) || !snap_path_is_safe(buf_slice(&path)) ||
 		    !jr_get_uint(o, "mode", &mode) || mode > MODE_MAX ||
 		    !jr_get_int(o, "modified_ns", &time))
 			return bad_row("directory", NULL, err);

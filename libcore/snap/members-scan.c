@@ -114,7 +114,7 @@ static bool read_odd_name(struct slice value, struct buf *out)
 		buf_append_str(out, name);
 		return true;
 	}
-	if (!snap_get_bytes(jr_at(doc, 0), "name", &bytes))
+	if (!jr_get_bytes(jr_at(doc, 0), "name", &bytes))
 		return false;
 	buf_append(out, bytes.ptr, bytes.len);
 	return true;

@@ -143,9 +143,6 @@ must_check_ int snap_parse_manifest(struct slice text, const char *id, struct sn
 must_check_ int snap_parse_members(struct slice text, struct slice base, struct snap_manifest *m,
 				   struct vs_err *err);
 
-/* Text of a value that may have its exact bytes in "<key>_hex". False: neither is there. */
-bool snap_get_bytes(const struct jr *object, const char *key, struct buf *out);
-
 /* ---- manifest.c ---- */
 
 /* The member at @path, or NULL, where the paths asked for rise: *@at begins as 0. */
