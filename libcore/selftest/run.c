@@ -251,8 +251,10 @@ static int run_classes(struct running *run, const struct damage_class *const *li
 }
 
 static const struct damage_class *const chromem_lists[] = { selftest_chromem_classes,
+							    selftest_directory_classes,
 							    selftest_document_classes, NULL };
 static const struct damage_class *const all_lists[] = { selftest_chromem_classes,
+							selftest_directory_classes,
 							selftest_document_classes,
 							selftest_packed_classes, NULL };
 static const struct damage_class *const packed_lists[] = { selftest_packed_classes, NULL };

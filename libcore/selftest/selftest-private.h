@@ -44,9 +44,10 @@ struct damage_class {
 };
 
 /* Each ends with a NULL name. */
-extern const struct damage_class selftest_chromem_classes[];  /* files and directories */
-extern const struct damage_class selftest_document_classes[]; /* what is in documents */
-extern const struct damage_class selftest_packed_classes[];   /* compressed stores only */
+extern const struct damage_class selftest_chromem_classes[];   /* files */
+extern const struct damage_class selftest_directory_classes[]; /* of chromem stores */
+extern const struct damage_class selftest_document_classes[];  /* what is in documents */
+extern const struct damage_class selftest_packed_classes[];    /* compressed stores only */
 extern const struct damage_class selftest_index_classes[];
 extern const struct damage_class selftest_chroma_classes[]; /* the database */
 
