@@ -125,30 +125,15 @@ static int list_collections(struct looking *l)
 	return end(l, &err);
 }
 
-/* By id, else by name; names are unique in a database only. */
 static int find_collection(struct looking *l, struct vs_err *err)
 {
-	struct slice wanted = slice_str(l->in->collection);
-	const struct chroma_collection *by_name = NULL;
+	int r = chroma_catalog_find_named(&l->catalog, l->in->collection, &l->collection, err);
 
-	l->collection = chroma_catalog_find(&l->catalog, wanted);
-	for (size_t i = 0; !l->collection && i < l->catalog.collection_count; i++) {
-		const struct chroma_collection *c = &l->catalog.collections[i];
-
-		if (!slice_eq(c->name, wanted))
-			continue;
-		if (by_name)
-			return vs_fail(err, VS_ENOENT,
-				       "%s: two collections are named %s; give an id, %s or %s",
-				       l->in->store->path, l->in->collection, by_name->id, c->id);
-		by_name = c;
-	}
-	if (!l->collection)
-		l->collection = by_name;
-	if (!l->collection)
-		return vs_fail(err, VS_ENOENT, "%s: no collection %s; vsctl inspect lists them",
+	if (r < 0)
+		return vs_err_in(err, "%s", l->in->store->path);
+	return r > 0 ? 0
+		     : vs_fail(err, VS_ENOENT, "%s: no collection %s; vsctl inspect lists them",
 			       l->in->store->path, l->in->collection);
-	return 0;
 }
 
 /* ---- the records of one ---- */

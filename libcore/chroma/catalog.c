@@ -76,6 +76,26 @@ const struct chroma_collection *chroma_catalog_find(const struct chroma_catalog 
 	return NULL;
 }
 
+int chroma_catalog_find_named(const struct chroma_catalog *c, const char *text,
+			      const struct chroma_collection **out, struct vs_err *err)
+{
+	const struct chroma_collection *found = chroma_catalog_find(c, slice_str(text));
+	bool is_id = found;
+
+	for (size_t i = 0; !is_id && i < c->collection_count; i++) {
+		if (!slice_eq_str(c->collections[i].name, text))
+			continue;
+		if (found)
+			return vs_fail(err, VS_EUSAGE,
+				       "two collections are named %.200s; give an id, %s or %s",
+				       text, found->id, c->collections[i].id);
+		found = &c->collections[i];
+	}
+	if (found)
+		*out = found;
+	return found ? 1 : 0;
+}
+
 static struct chroma_collection *find_mutable(struct chroma_catalog *c, const char *id)
 {
 	const struct chroma_collection *found = chroma_catalog_find(c, slice_str(id));

@@ -226,6 +226,14 @@ void chroma_catalog_fini(struct chroma_catalog *c);
 
 const struct chroma_collection *chroma_catalog_find(const struct chroma_catalog *c,
 						    struct slice id);
+
+/*
+ * The collection that a person means: @text is its id, or else its name, which is unique in a database
+ * only. Returns 1 with @out, borrowed; 0 where there is none. VS_EUSAGE: several have that name, two
+ * of which are named by their ids.
+ */
+must_check_ int chroma_catalog_find_named(const struct chroma_catalog *c, const char *text,
+					  const struct chroma_collection **out, struct vs_err *err);
 const struct chroma_segment_ref *chroma_catalog_segment(const struct chroma_catalog *c,
 							const char *id);
 const struct chroma_position *chroma_catalog_position(const struct chroma_catalog *c,

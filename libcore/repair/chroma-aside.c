@@ -81,30 +81,6 @@ static int load_catalog(const struct store *store, struct chroma_catalog *catalo
 	return r < 0 ? r : chroma_catalog_load(catalog, db, err);
 }
 
-/* By its id, or by its name where one collection only has it. */
-static int find_collection(const struct chroma_catalog *catalog, const char *text,
-			   const struct chroma_collection **out, struct vs_err *err)
-{
-	const struct chroma_collection *found = chroma_catalog_find(catalog, slice_str(text));
-	size_t count = found ? 1 : 0;
-
-	for (size_t i = 0; !count && i < catalog->collection_count; i++) {
-		if (slice_eq_str(catalog->collections[i].name, text))
-			found = &catalog->collections[i];
-	}
-	for (size_t i = 0; !count && i < catalog->collection_count; i++)
-		count += slice_eq_str(catalog->collections[i].name, text);
-	if (count > 1)
-		return vs_fail(
-			err, VS_EUSAGE,
-			"%.200s: collections of more than one tenant have this name; give the id",
-			text);
-	if (!found)
-		return vs_fail(err, VS_EUSAGE, "%.200s: the store has no such collection", text);
-	*out = found;
-	return 0;
-}
-
 static bool is_plain_name(const char *text)
 {
 	return text[0] != '\0' && text[0] != '.' && !strchr(text, '/') && strlen(text) < 200;
@@ -248,10 +224,12 @@ int plan_chroma_aside(struct plan *plan, const struct store *store,
 	int r = load_catalog(store, &catalog, err);
 
 	if (r == 0)
-		r = find_collection(&catalog, req->collection, &c, err);
+		r = chroma_catalog_find_named(&catalog, req->collection, &c, err);
 	if (r < 0)
 		return r;
-	assert(c);
+	if (!c)
+		return vs_fail(err, VS_EUSAGE, "%.200s: the store has no such collection",
+			       req->collection);
 	if (!is_plain_name(c->id))
 		return vs_fail(err, VS_EUSAGE, "%.200s: its id is no name of a directory",
 			       req->collection);

@@ -153,23 +153,17 @@ static int load_rows(struct database *d, const struct chroma_collection *c, stru
 		c->id, on_log, &d->log, err);
 }
 
-/* By its id, or by its name where that is one collection's only. */
-static int find_collection(const struct chroma_catalog *catalog, const char *text,
-			   const struct chroma_collection **out, struct vs_err *err)
+/* What there is nothing to make an index of is refused. */
+static int choose_collection(const struct chroma_catalog *catalog, const char *text,
+			     const struct chroma_collection **out, struct vs_err *err)
 {
-	const struct chroma_collection *found = chroma_catalog_find(catalog, slice_str(text));
-	size_t count = found ? 1 : 0;
+	const struct chroma_collection *found = NULL;
+	int r = chroma_catalog_find_named(catalog, text, &found, err);
 
-	for (size_t i = 0; !found && i < catalog->collection_count; i++)
-		count += slice_eq_str(catalog->collections[i].name, text);
-	if (count != 1)
-		return vs_fail(err, VS_EUSAGE, "%.200s: %s", text,
-			       count == 0 ? "the store has no such collection"
-					  : "collections of more than one tenant have this name; "
-					    "give the id");
-	for (size_t i = 0; !found; i++)
-		if (slice_eq_str(catalog->collections[i].name, text))
-			found = &catalog->collections[i];
+	if (r < 0)
+		return r;
+	if (!found)
+		return vs_fail(err, VS_EUSAGE, "%.200s: the store has no such collection", text);
 	if (found->vector == SIZE_MAX || found->metadata == SIZE_MAX)
 		return vs_fail(err, VS_EUSAGE, "%.200s: the collection has no index segment", text);
 	if (!found->has_dimension || found->dimension < 1 || found->dimension > HNSW_DIM_MAX)
@@ -407,7 +401,7 @@ int plan_index(struct plan *plan, const struct store *store, const char *collect
 	int r = load(&d, store, indexes->database, err);
 
 	if (r == 0)
-		r = find_collection(&d.catalog, collection, &c, err);
+		r = choose_collection(&d.catalog, collection, &c, err);
 	if (r < 0)
 		return r;
 	assert(c);

@@ -51,29 +51,13 @@ static int no_collection(struct searching *s, struct vs_err *err)
 	return alike_fail(&alike, s->store, err);
 }
 
-/* By id, else by name; names are unique in a database only. */
 static int find_collection(struct searching *s, struct vs_err *err)
 {
-	struct slice wanted = slice_str(s->req->collection);
-	const struct chroma_collection *found = chroma_catalog_find(&s->catalog, wanted);
+	int r = chroma_catalog_find_named(&s->catalog, s->req->collection, &s->collection, err);
 
-	for (size_t i = 0; !s->collection && i < s->catalog.collection_count; i++) {
-		const struct chroma_collection *c = &s->catalog.collections[i];
-
-		if (c == found)
-			s->collection = c;
-		if (found || !slice_eq(c->name, wanted))
-			continue;
-		for (size_t j = i + 1; j < s->catalog.collection_count; j++)
-			if (slice_eq(s->catalog.collections[j].name, wanted))
-				return vs_fail(err, VS_EUSAGE,
-					       "%s: two collections are named %s; give an id, %s "
-					       "or %s",
-					       s->store->path, s->req->collection, c->id,
-					       s->catalog.collections[j].id);
-		s->collection = c;
-	}
-	return s->collection ? 0 : no_collection(s, err);
+	if (r < 0)
+		return vs_err_in(err, "%s", s->store->path);
+	return r > 0 ? 0 : no_collection(s, err);
 }
 
 /* ---- the query ---- */

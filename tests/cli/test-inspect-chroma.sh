@@ -117,7 +117,7 @@ hostile_rows() {
 
 # Names are unique in a database, not in a store.
 same_name_twice() {
-    given healthy-1.3 && json error 8 inspect "$store" tiny-l2-d3 && err_has 'two collections are named tiny-l2-d3; give an id' &&
+    given healthy-1.3 && json error 16 inspect "$store" tiny-l2-d3 && err_has 'two collections are named tiny-l2-d3; give an id' &&
         json inspect 0 inspect "$store" f5d81ade-fb26-4a85-af01-f28b8119e4ce && jq_is '.documents | length == 14'
 }
 
