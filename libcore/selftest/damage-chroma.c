@@ -224,12 +224,12 @@ int damage_sql(struct damaged *d, const char *sql, const char *param, struct vs_
 
 static int run_sql(struct damaged *d, struct vs_err *err)
 {
-	return change_database(d, d->sql, NULL, false, err);
+	return change_database(d, d->class->text, NULL, false, err);
 }
 
 static int run_script(struct damaged *d, struct vs_err *err)
 {
-	return change_database(d, d->sql, NULL, true, err);
+	return change_database(d, d->class->text, NULL, true, err);
 }
 
 /* A quarter of the file is what is worth a word. */
@@ -273,129 +273,131 @@ static int other_parameters(struct damaged *d, struct vs_err *err)
 #define DOCUMENT_ROW "(SELECT min(id) FROM embedding_metadata WHERE key = 'chroma:document')"
 
 const struct damage_class selftest_chroma_classes[] = {
-	{ "database-cut", "the database cut in half", DB "truncated " DB "corrupt", database_cut,
-	  NULL },
-	{ "database-page", "a page of the database zeroed", DB "corrupt", database_page, NULL },
-	{ "database-lost", "the database removed", DB "missing", database_lost, NULL },
+	{ "database-cut", "the database cut in half", DB "truncated " DB "corrupt",
+	  .fn = database_cut },
+	{ "database-page", "a page of the database zeroed", DB "corrupt", .fn = database_page },
+	{ "database-lost", "the database removed", DB "missing", .fn = database_lost },
 	{ "fts-lost", "a document that the full-text index lacks", "chroma-document-not-indexed",
-	  run_sql, "DELETE FROM embedding_fulltext_search WHERE rowid = " DOCUMENT_ROW },
+	  run_sql, .text = "DELETE FROM embedding_fulltext_search WHERE rowid = " DOCUMENT_ROW },
 	{ "fts-differs", "a document that differs from the full-text index",
 	  "chroma-document-differs", run_sql,
-	  "UPDATE embedding_fulltext_search SET string_value = 'selftest' WHERE rowid = " DOCUMENT_ROW },
+	  .text = "UPDATE embedding_fulltext_search SET string_value = 'selftest' WHERE rowid = " DOCUMENT_ROW },
 	{ "metadata-orphan", "metadata of no record", "chroma-metadata-orphan", run_sql,
-	  "INSERT INTO embedding_metadata (id, key, string_value) SELECT max(id) + 1000, 'selftest', "
-	  "'x' FROM embeddings" },
+	  .text = "INSERT INTO embedding_metadata (id, key, string_value) SELECT max(id) + 1000, 'selftest', "
+		  "'x' FROM embeddings" },
 	{ "record-lost", "a record that the index has and the table has not", IX "id-extra",
-	  run_sql, "DELETE FROM embeddings WHERE id = (SELECT min(id) FROM embeddings)" },
+	  run_sql, .text = "DELETE FROM embeddings WHERE id = (SELECT min(id) FROM embeddings)" },
 	{ "record-no-segment", "a record of no segment", "chroma-record-no-segment", run_sql,
-	  "UPDATE embeddings SET segment_id = 'selftest', seq_id = x'0000000000000001' WHERE id = "
-	  "(SELECT min(id) FROM embeddings)" },
+	  .text = "UPDATE embeddings SET segment_id = 'selftest', seq_id = x'0000000000000001' WHERE id = "
+		  "(SELECT min(id) FROM embeddings)" },
 	{ "collection-missing", "a record of a collection that is gone",
 	  "chroma-collection-missing", run_sql,
-	  "UPDATE embeddings SET segment_id = 'selftest', seq_id = 1 WHERE id = (SELECT min(id) FROM "
-	  "embeddings)" },
+	  .text = "UPDATE embeddings SET segment_id = 'selftest', seq_id = 1 WHERE id = (SELECT min(id) FROM "
+		  "embeddings)" },
 	{ "document-missing", "a document that only the full-text index has",
 	  "chroma-document-missing", run_sql,
-	  "UPDATE embedding_metadata SET string_value = NULL WHERE key = 'chroma:document' AND id = "
-	  "(SELECT min(e.id) FROM embeddings e JOIN embedding_fulltext_search_content c ON c.id = "
-	  "e.id WHERE typeof(e.seq_id) = 'integer')" },
+	  .text = "UPDATE embedding_metadata SET string_value = NULL WHERE key = 'chroma:document' AND id = "
+		  "(SELECT min(e.id) FROM embeddings e JOIN embedding_fulltext_search_content c ON c.id = "
+		  "e.id WHERE typeof(e.seq_id) = 'integer')" },
 	{ "position-ahead", "a position behind the end of the queue", "chroma-position-ahead",
-	  run_sql, "UPDATE max_seq_id SET seq_id = 1000000000" },
+	  run_sql, .text = "UPDATE max_seq_id SET seq_id = 1000000000" },
 	{ "queue-row", "a vector in the queue that is none", "chroma-queue-row", run_sql,
-	  "UPDATE embeddings_queue SET vector = x'00' WHERE seq_id = (SELECT max(seq_id) FROM "
-	  "embeddings_queue WHERE vector IS NOT NULL)" },
+	  .text = "UPDATE embeddings_queue SET vector = x'00' WHERE seq_id = (SELECT max(seq_id) FROM "
+		  "embeddings_queue WHERE vector IS NOT NULL)" },
 	{ "queue-topic", "a row of the queue of no collection", "chroma-queue-topic", run_sql,
-	  "UPDATE embeddings_queue SET topic = "
-	  "'persistent://default/default/5e1f7e57-0000-4000-8000-000000000000' WHERE seq_id = "
-	  "(SELECT max(seq_id) FROM embeddings_queue)" },
+	  .text = "UPDATE embeddings_queue SET topic = "
+		  "'persistent://default/default/5e1f7e57-0000-4000-8000-000000000000' WHERE seq_id = "
+		  "(SELECT max(seq_id) FROM embeddings_queue)" },
 	{ "queue-emptied", "the queue emptied by hand", "chroma-queue-emptied", run_sql,
-	  "DELETE FROM embeddings_queue" },
+	  .text = "DELETE FROM embeddings_queue" },
 	{ "dimension", "another dimension of a collection",
 	  "chroma-collection-dimension " IX "dimension", run_sql,
-	  "UPDATE collections SET dimension = dimension + 4 WHERE id = (SELECT collection FROM segments "
-	  "WHERE scope = 'VECTOR' AND id IN (SELECT segment_id FROM max_seq_id))" },
+	  .text = "UPDATE collections SET dimension = dimension + 4 WHERE id = (SELECT collection FROM segments "
+		  "WHERE scope = 'VECTOR' AND id IN (SELECT segment_id FROM max_seq_id))" },
 	{ "configuration", "a configuration that is no JSON", "chroma-collection-config", run_sql,
-	  "UPDATE collections SET config_json_str = '{'" },
+	  .text = "UPDATE collections SET config_json_str = '{'" },
 	{ "migration-changed", "a migration with another digest", "chroma-migration-changed",
-	  run_sql, "UPDATE migrations SET hash = '00' WHERE dir = 'sysdb' AND version = 2" },
+	  run_sql,
+	  .text = "UPDATE migrations SET hash = '00' WHERE dir = 'sysdb' AND version = 2" },
 	{ "migration-gap", "a migration that is missing", "chroma-migration-gap", run_sql,
-	  "DELETE FROM migrations WHERE dir = 'sysdb' AND version = 2" },
+	  .text = "DELETE FROM migrations WHERE dir = 'sysdb' AND version = 2" },
 	{ "database-foreign", "something else in place of the database", DB "foreign",
-	  database_foreign, NULL },
-	{ "database-large", "a database of half a gigabyte", DB "large", database_large, NULL },
-	{ "database-fragmented", "much of the database freed", DB "fragmented", database_fragmented,
-	  NULL },
+	  .fn = database_foreign },
+	{ "database-large", "a database of half a gigabyte", DB "large", .fn = database_large },
+	{ "database-fragmented", "much of the database freed", DB "fragmented",
+	  .fn = database_fragmented },
 	{ "database-table", "a table dropped", DB "table", run_script,
-	  "DROP TABLE maintenance_log" },
+	  .text = "DROP TABLE maintenance_log" },
 	{ "journal-left", "an unfinished transaction beside the database", DB "journal",
-	  journal_left, NULL },
-	{ "log-left", "a log of committed changes beside the database", DB "wal", log_left, NULL },
-	{ "log-large", "a log of 65 megabytes", DB "wal-large", log_large, NULL },
+	  .fn = journal_left },
+	{ "log-left", "a log of committed changes beside the database", DB "wal", .fn = log_left },
+	{ "log-large", "a log of 65 megabytes", DB "wal-large", .fn = log_large },
 	{ "fts-damaged", "blocks of the full-text index zeroed", "chroma-fts-damaged", run_sql,
-	  "UPDATE embedding_fulltext_search_data SET block = zeroblob(length(block)) WHERE id > 10" },
+	  .text = "UPDATE embedding_fulltext_search_data SET block = zeroblob(length(block)) WHERE id > 10" },
 	{ "fts-extra", "a row of the full-text index of no document", "chroma-fts-extra", run_sql,
-	  "INSERT INTO embedding_fulltext_search(rowid, string_value) SELECT max(id) + 1000, 'selftest' "
-	  "FROM embeddings" },
+	  .text = "INSERT INTO embedding_fulltext_search(rowid, string_value) SELECT max(id) + 1000, 'selftest' "
+		  "FROM embeddings" },
 	{ "metadata-two-types", "a value of two types", "chroma-metadata-value", run_sql,
-	  "UPDATE embedding_metadata SET int_value = 1 WHERE string_value IS NOT NULL AND key <> "
-	  "'chroma:document' AND id IN " QUEUED_ROW },
+	  .text = "UPDATE embedding_metadata SET int_value = 1 WHERE string_value IS NOT NULL AND key <> "
+		  "'chroma:document' AND id IN " QUEUED_ROW },
 	{ "metadata-array-orphan", "a list of no record", "chroma-metadata-array-orphan", run_sql,
-	  "INSERT INTO embedding_metadata_array (id, key, string_value) SELECT max(id) + 1000, "
-	  "'selftest', 'x' FROM embeddings" },
+	  .text = "INSERT INTO embedding_metadata_array (id, key, string_value) SELECT max(id) + 1000, "
+		  "'selftest', 'x' FROM embeddings" },
 	{ "metadata-array-leaked", "a list that a record never had", "chroma-metadata-array-leaked",
 	  run_sql,
-	  "INSERT INTO embedding_metadata_array (id, key, string_value) SELECT id, 'selftest', 'x' FROM "
-	  "embeddings WHERE id IN " QUEUED_ROW },
+	  .text = "INSERT INTO embedding_metadata_array (id, key, string_value) SELECT id, 'selftest', 'x' FROM "
+		  "embeddings WHERE id IN " QUEUED_ROW },
 	{ "metadata-twice", "a key with a value and a list", "chroma-metadata-twice", run_sql,
-	  "INSERT INTO embedding_metadata_array (id, key, string_value) SELECT id, key, 'x' FROM "
-	  "embedding_metadata WHERE key <> 'chroma:document' AND id IN " QUEUED_ROW " LIMIT 1" },
+	  .text = "INSERT INTO embedding_metadata_array (id, key, string_value) SELECT id, key, 'x' FROM "
+		  "embedding_metadata WHERE key <> 'chroma:document' AND id IN " QUEUED_ROW
+		  " LIMIT 1" },
 	{ "record-not-indexed", "records that neither the index has nor the rest of the queue",
 	  IX "id-missing", run_sql,
-	  "UPDATE max_seq_id SET seq_id = (SELECT max(seq_id) FROM embeddings_queue) WHERE typeof(seq_id) "
-	  "= 'integer' AND segment_id IN (SELECT v.id FROM segments v JOIN segments m ON m.collection = "
-	  "v.collection JOIN max_seq_id p ON p.segment_id = v.id JOIN embeddings e ON e.segment_id = m.id "
-	  "JOIN embeddings_queue q ON q.seq_id = e.seq_id WHERE v.scope = 'VECTOR' AND m.scope = 'METADATA' "
-	  "AND q.operation = 0 AND q.seq_id > p.seq_id)" },
+	  .text = "UPDATE max_seq_id SET seq_id = (SELECT max(seq_id) FROM embeddings_queue) WHERE typeof(seq_id) "
+		  "= 'integer' AND segment_id IN (SELECT v.id FROM segments v JOIN segments m ON m.collection = "
+		  "v.collection JOIN max_seq_id p ON p.segment_id = v.id JOIN embeddings e ON e.segment_id = m.id "
+		  "JOIN embeddings_queue q ON q.seq_id = e.seq_id WHERE v.scope = 'VECTOR' AND m.scope = 'METADATA' "
+		  "AND q.operation = 0 AND q.seq_id > p.seq_id)" },
 	{ "position-behind", "a position behind the records", "chroma-position-behind", run_sql,
-	  "UPDATE max_seq_id SET seq_id = 0 WHERE segment_id IN (SELECT id FROM segments WHERE scope = "
-	  "'METADATA')" },
+	  .text = "UPDATE max_seq_id SET seq_id = 0 WHERE segment_id IN (SELECT id FROM segments WHERE scope = "
+		  "'METADATA')" },
 	{ "position-encoding", "a position that is no number", "chroma-position-encoding", run_sql,
-	  "UPDATE max_seq_id SET seq_id = x'0102'" },
+	  .text = "UPDATE max_seq_id SET seq_id = x'0102'" },
 	{ "position-order", "an index that is ahead of the records", "chroma-position-order",
 	  run_sql,
-	  "UPDATE max_seq_id SET seq_id = CASE WHEN segment_id IN (SELECT id FROM segments WHERE scope = "
-	  "'VECTOR') THEN (SELECT max(seq_id) FROM embeddings_queue) ELSE (SELECT min(seq_id) - 1 FROM "
-	  "embeddings_queue) END WHERE typeof(seq_id) = 'integer'" },
+	  .text = "UPDATE max_seq_id SET seq_id = CASE WHEN segment_id IN (SELECT id FROM segments WHERE scope = "
+		  "'VECTOR') THEN (SELECT max(seq_id) FROM embeddings_queue) ELSE (SELECT min(seq_id) - 1 FROM "
+		  "embeddings_queue) END WHERE typeof(seq_id) = 'integer'" },
 	{ "position-orphan", "a position of no segment", "chroma-position-orphan", run_sql,
-	  "INSERT INTO max_seq_id (segment_id, seq_id) VALUES ('selftest', 1)" },
+	  .text = "INSERT INTO max_seq_id (segment_id, seq_id) VALUES ('selftest', 1)" },
 	{ "queue-unpurged", "a thousand rows of the queue that nobody needs",
 	  "chroma-queue-unpurged", run_sql,
-	  "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1100) INSERT INTO "
-	  "embeddings_queue (seq_id, operation, topic, id) SELECT -i, 3, 'persistent://default/default/' "
-	  "|| (SELECT v.collection FROM segments v JOIN max_seq_id p ON p.segment_id = v.id WHERE v.scope "
-	  "= 'VECTOR' LIMIT 1), 'selftest' FROM n" },
+	  .text = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1100) INSERT INTO "
+		  "embeddings_queue (seq_id, operation, topic, id) SELECT -i, 3, 'persistent://default/default/' "
+		  "|| (SELECT v.collection FROM segments v JOIN max_seq_id p ON p.segment_id = v.id WHERE v.scope "
+		  "= 'VECTOR' LIMIT 1), 'selftest' FROM n" },
 	{ "segment-orphan", "a segment of no collection", "chroma-segment-orphan", run_sql,
-	  "INSERT INTO segments (id, type, scope, collection) VALUES ('selftest', "
-	  "'urn:chroma:segment/metadata/sqlite', 'METADATA', 'selftest')" },
+	  .text = "INSERT INTO segments (id, type, scope, collection) VALUES ('selftest', "
+		  "'urn:chroma:segment/metadata/sqlite', 'METADATA', 'selftest')" },
 	{ "segment-type", "a segment of a type that no server knows", "chroma-segment-type",
 	  run_sql,
-	  "UPDATE segments SET type = 'selftest' WHERE id = (SELECT min(id) FROM segments)" },
+	  .text = "UPDATE segments SET type = 'selftest' WHERE id = (SELECT min(id) FROM segments)" },
 	{ "collection-database", "a collection of no database", "chroma-collection-database",
 	  run_sql,
-	  "UPDATE collections SET database_id = 'selftest' WHERE id = (SELECT min(id) FROM "
-	  "collections)" },
+	  .text = "UPDATE collections SET database_id = 'selftest' WHERE id = (SELECT min(id) FROM "
+		  "collections)" },
 	{ "collection-segment", "a collection that lacks a segment", "chroma-collection-segments",
-	  run_sql, "DELETE FROM segments WHERE scope = 'METADATA'" },
+	  run_sql, .text = "DELETE FROM segments WHERE scope = 'METADATA'" },
 	{ "collection-named-twice", "two collections of one name",
 	  "chroma-collection-duplicate-name", run_script,
-	  "SELECT database_id FROM collections; CREATE TABLE selftest AS SELECT * FROM collections; INSERT INTO selftest SELECT * FROM selftest "
-	  "LIMIT 1; UPDATE selftest SET id = '5e1f7e57-0000-4000-8000-000000000000' WHERE rowid = (SELECT "
-	  "max(rowid) FROM selftest); DROP TABLE collections; ALTER TABLE selftest RENAME TO collections" },
+	  .text = "SELECT database_id FROM collections; CREATE TABLE selftest AS SELECT * FROM collections; INSERT INTO selftest SELECT * FROM selftest "
+		  "LIMIT 1; UPDATE selftest SET id = '5e1f7e57-0000-4000-8000-000000000000' WHERE rowid = (SELECT "
+		  "max(rowid) FROM selftest); DROP TABLE collections; ALTER TABLE selftest RENAME TO collections" },
 	{ "dimension-none", "a dimension that is none", "chroma-collection-dimension", run_sql,
-	  "UPDATE collections SET dimension = 0" },
-	{ "parameters", "an index that is to be built otherwise", IX "parameters", other_parameters,
-	  NULL },
+	  .text = "UPDATE collections SET dimension = 0" },
+	{ "parameters", "an index that is to be built otherwise", IX "parameters",
+	  .fn = other_parameters },
 	{ "migration-newer", "a migration that is not known", "chroma-migration-newer", run_sql,
-	  "INSERT INTO migrations VALUES ('sysdb', 999, 'selftest', 'selftest', '00')" },
-	{ NULL, NULL, NULL, NULL, NULL },
+	  .text = "INSERT INTO migrations VALUES ('sysdb', 999, 'selftest', 'selftest', '00')" },
+	{ .name = NULL },
 };

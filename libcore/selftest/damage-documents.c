@@ -45,11 +45,6 @@ static int load_named(struct damaged *d, const char *name, struct changed_doc *c
 	return 0;
 }
 
-static int load(struct damaged *d, struct changed_doc *c, struct vs_err *err)
-{
-	return load_named(d, d->victim->document, c, err);
-}
-
 static int save_as(struct damaged *d, const struct changed_doc *c, const char *name,
 		   struct vs_err *err)
 {
@@ -62,207 +57,100 @@ static int save_as(struct damaged *d, const struct changed_doc *c, const char *n
 	return r < 0 ? r : damage_write(d->fd, name, buf_slice(&bytes), err);
 }
 
-static int save(struct damaged *d, const struct changed_doc *c, struct vs_err *err)
+/* What is done to the document itself, and what to its encoding. */
+enum way {
+	VALUE_NAN,
+	VALUE_INFINITE,
+	VECTOR_ZERO,
+	VECTOR_LONG,
+	VECTOR_LOST,
+	VECTOR_LONGER, /* by one value */
+	ID_EMPTY,
+	ID_BIT,
+	TEXT_INVALID,
+	TEXT_ZEROS,
+	TEXT_BIT,
+	BYTE_FIELD,
+	BYTE_TYPE,
+	BYTE_LENGTH,
+	BYTE_TYPE_NAME,
+	BYTES_APPENDED,
+	LOW_BITS,
+	OTHER_FORM, /* under a name that says it is of the other setting */
+};
+
+static int change_vector(struct damaged *d, struct changed_doc *c, enum way way)
 {
-	return save_as(d, c, d->victim->document, err);
+	if (c->doc.dimension == 0)
+		return cannot(d, "the document has no vector");
+	if (way == VALUE_NAN)
+		c->values[0] = NAN;
+	else if (way == VALUE_INFINITE)
+		c->values[0] = INFINITY;
+	for (size_t i = 0; i < c->doc.dimension && (way == VECTOR_ZERO || way == VECTOR_LONG); i++)
+		c->values[i] *= way == VECTOR_ZERO ? 0 : 3;
+	if (way == VECTOR_LOST)
+		c->doc.dimension = 0;
+	return 0;
 }
 
-static int set_value(struct damaged *d, float value, struct vs_err *err)
+/* The highest bit of a letter in the middle. */
+static int change_letter(struct damaged *d, struct buf *text)
 {
-	cleanup_(changed_doc_fini) struct changed_doc c = { 0 };
-	int r = load(d, &c, err);
-
-	if (r == 0)
-		c.values[1] = value;
-	return r < 0 ? r : save(d, &c, err);
+	for (size_t i = 0; i < text->len; i++) {
+		if ((text->ptr[i] | 0x20) < 'a' || (text->ptr[i] | 0x20) > 'z')
+			return cannot(d, "the text of the document is not of plain letters");
+		if (i >= text->len / 2 || text->ptr[i + 1] == ' ') {
+			text->ptr[i] |= 0x80;
+			return 0;
+		}
+	}
+	return cannot(d, "the document has no text");
 }
 
-static int vector_nan(struct damaged *d, struct vs_err *err)
+static int change_text(struct damaged *d, struct changed_doc *c, enum way way)
 {
-	return set_value(d, NAN, err);
+	struct buf *text = &c->content;
+
+	c->doc.content = buf_slice(text);
+	if (way == TEXT_BIT)
+		return change_letter(d, text);
+	if (text->len < (way == TEXT_ZEROS ? 32 : 1))
+		return cannot(d, "the text of the document is too short");
+	if (way == TEXT_INVALID)
+		text->ptr[text->len / 2] = 0xff;
+	else
+		memset(text->ptr + text->len - 16, 0, 16);
+	return 0;
 }
 
-static int vector_infinite(struct damaged *d, struct vs_err *err)
+static int change_doc(struct damaged *d, struct changed_doc *c, enum way way)
 {
-	return set_value(d, INFINITY, err);
+	if (way <= VECTOR_LOST)
+		return change_vector(d, c, way);
+	if (way == VECTOR_LONGER)
+		c->doc.dimension++;
+	if (way == ID_EMPTY)
+		c->doc.id = slice_str("");
+	if (way == ID_BIT) {
+		c->id.ptr[c->id.len - 1] ^= 16;
+		c->doc.id = buf_slice(&c->id);
+	}
+	return way >= TEXT_INVALID && way <= TEXT_BIT ? change_text(d, c, way) : 0;
 }
 
-static int scale_vector(struct damaged *d, float scale, struct vs_err *err)
-{
-	cleanup_(changed_doc_fini) struct changed_doc c = { 0 };
-	int r = load(d, &c, err);
-
-	for (size_t i = 0; r == 0 && i < c.doc.dimension; i++)
-		c.values[i] *= scale;
-	return r < 0 ? r : save(d, &c, err);
-}
-
-static int vector_zero(struct damaged *d, struct vs_err *err)
-{
-	return scale_vector(d, 0, err);
-}
-
-static int vector_long(struct damaged *d, struct vs_err *err)
-{
-	return scale_vector(d, 3, err);
-}
-
-static int set_dimension(struct damaged *d, bool is_none, struct vs_err *err)
-{
-	cleanup_(changed_doc_fini) struct changed_doc c = { 0 };
-	int r = load(d, &c, err);
-
-	if (r == 0)
-		c.doc.dimension = is_none ? 0 : c.doc.dimension + 1;
-	return r < 0 ? r : save(d, &c, err);
-}
-
-static int vector_dimension(struct damaged *d, struct vs_err *err)
-{
-	return set_dimension(d, false, err);
-}
-
-static int vector_lost(struct damaged *d, struct vs_err *err)
-{
-	return set_dimension(d, true, err);
-}
-
-static int id_empty(struct damaged *d, struct vs_err *err)
-{
-	cleanup_(changed_doc_fini) struct changed_doc c = { 0 };
-	int r = load(d, &c, err);
-
-	c.doc.id = slice_str("");
-	return r < 0 ? r : save(d, &c, err);
-}
-
-static int id_bit(struct damaged *d, struct vs_err *err)
-{
-	cleanup_(changed_doc_fini) struct changed_doc c = { 0 };
-	int r = load(d, &c, err);
-
-	if (r < 0)
-		return r;
-	c.id.ptr[c.id.len - 1] ^= 16;
-	c.doc.id = buf_slice(&c.id);
-	return save(d, &c, err);
-}
-
-static int text_invalid(struct damaged *d, struct vs_err *err)
-{
-	cleanup_(changed_doc_fini) struct changed_doc c = { 0 };
-	int r = load(d, &c, err);
-
-	if (r < 0)
-		return r;
-	if (c.content.len == 0)
-		return cannot(d, "the document has no text");
-	c.content.ptr[c.content.len / 2] = 0xff;
-	c.doc.content = buf_slice(&c.content);
-	return save(d, &c, err);
-}
-
-static int text_zeros(struct damaged *d, struct vs_err *err)
-{
-	cleanup_(changed_doc_fini) struct changed_doc c = { 0 };
-	int r = load(d, &c, err);
-
-	if (r < 0)
-		return r;
-	if (c.content.len < 32)
-		return cannot(d, "the text of the document is shorter than 32 bytes");
-	memset(c.content.ptr + c.content.len - 16, 0, 16);
-	c.doc.content = buf_slice(&c.content);
-	return save(d, &c, err);
-}
-
-static int same_id_other_text(struct damaged *d, struct vs_err *err)
-{
-	cleanup_(changed_doc_fini) struct changed_doc c = { 0 };
-	char name[64];
-	int r = load(d, &c, err);
-
-	snprintf(name, sizeof(name), FREE_STEM "%s", chromem_extension(d->victim->form));
-	c.doc.content = slice_str("another text under the same id");
-	return r < 0 ? r : save_as(d, &c, name, err);
-}
-
-/* ---- bytes of the encoding ---- */
-
-/* Change the encoded document before it is packed; returns false where it has no such bytes. */
-typedef bool change_fn(struct buf *gob, struct damaged *d);
-
-static bool find_bytes(const struct buf *gob, struct slice wanted, size_t *at)
-{
-	const unsigned char *found = memmem(gob->ptr, gob->len, wanted.ptr, wanted.len);
-
-	*at = found ? (size_t)(found - gob->ptr) : 0;
-	return found != NULL;
-}
-
-static int change_gob(struct damaged *d, const char *name, change_fn *change, struct vs_err *err)
-{
-	cleanup_(changed_doc_fini) struct changed_doc c = { 0 };
-	cleanup_(buf_fini) struct buf gob = { 0 };
-	cleanup_(buf_fini) struct buf bytes = { 0 };
-	int r = load_named(d, name, &c, err);
-
-	if (r < 0)
-		return r;
-	chromem_encode_doc(&gob, &c.doc);
-	if (!change(&gob, d))
-		return cannot(d, "the document has nothing of the kind");
-	r = chromem_pack(d->victim->form, buf_slice(&gob), &bytes, err);
-	return r < 0 ? r : damage_write(d->fd, name, buf_slice(&bytes), err);
-}
-
-static bool flip_field(struct buf *gob, struct damaged *d)
-{
-	size_t at;
-
-	(void)d;
-	if (!find_bytes(gob, slice_str("\aContent"), &at))
-		return false;
-	gob->ptr[at + 4] ^= 1;
-	return true;
-}
-
-/* A string becomes an integer: name, a step, and 6 for strings as gob writes it. */
-static bool change_type(struct buf *gob, struct damaged *d)
-{
-	size_t at;
-
-	(void)d;
-	if (!find_bytes(gob, slice_str("\002ID\001\f"), &at))
-		return false;
-	gob->ptr[at + 4] = 4;
-	return true;
-}
-
-static bool break_length(struct buf *gob, struct damaged *d)
-{
-	(void)d;
-	gob->ptr[0] = 0xf0;
-	return true;
-}
-
-static bool rename_type(struct buf *gob, struct damaged *d)
-{
-	size_t at;
-
-	(void)d;
-	if (!find_bytes(gob, slice_str("[]float32"), &at))
-		return false;
-	gob->ptr[at + 2] ^= 1;
-	return true;
-}
-
-static bool append(struct buf *gob, struct damaged *d)
-{
-	(void)d;
-	buf_append_str(gob, "xyz");
-	return true;
-}
+/* A byte of the encoding that is found by what stands there. */
+static const struct {
+	const char *wanted;
+	size_t off; /* from there */
+	unsigned char value;
+} gob_bytes[] = {
+	[BYTE_FIELD] = { "\aContent", 4, 'u' },
+	/* A string becomes an integer: name, a step, and 6 for strings as gob writes it. */
+	[BYTE_TYPE] = { "\002ID\001\f", 4, 4 },
+	[BYTE_LENGTH] = { "", 0, 0xf0 },
+	[BYTE_TYPE_NAME] = { "[]float32", 2, 'g' },
+};
 
 /*
  * A value of the vector whose double has bits that no float32 has. Its bytes are written from the
@@ -285,109 +173,80 @@ static bool add_low_bits(struct buf *gob, struct damaged *d)
 	return false;
 }
 
-static int field_damaged(struct damaged *d, struct vs_err *err)
+/* Change the encoded document before it is packed. False: it has no such bytes. */
+static bool change_gob(struct damaged *d, struct buf *gob, enum way way)
 {
-	return change_gob(d, d->victim->document, flip_field, err);
+	unsigned char *found;
+
+	if (way == BYTES_APPENDED)
+		buf_append_str(gob, "xyz");
+	if (way == LOW_BITS)
+		return add_low_bits(gob, d);
+	if (way < BYTE_FIELD || way > BYTE_TYPE_NAME)
+		return true;
+	found = memmem(gob->ptr, gob->len, gob_bytes[way].wanted, strlen(gob_bytes[way].wanted));
+	if (found)
+		found[gob_bytes[way].off] = gob_bytes[way].value;
+	return found != NULL;
 }
 
-static int type_changed(struct damaged *d, struct vs_err *err)
+static int rewrite_named(struct damaged *d, const char *name, struct vs_err *err)
 {
-	return change_gob(d, d->victim->document, change_type, err);
-}
-
-static int length_broken(struct damaged *d, struct vs_err *err)
-{
-	return change_gob(d, d->victim->document, break_length, err);
-}
-
-static int type_renamed(struct damaged *d, struct vs_err *err)
-{
-	return change_gob(d, d->victim->document, rename_type, err);
-}
-
-static int bytes_appended(struct damaged *d, struct vs_err *err)
-{
-	return change_gob(d, d->victim->document, append, err);
-}
-
-static int low_bits(struct damaged *d, struct vs_err *err)
-{
-	return change_gob(d, d->victim->document, add_low_bits, err);
-}
-
-/* The content under a name that says it is of the other setting. */
-static int other_form_inside(struct damaged *d, struct vs_err *err)
-{
+	enum chromem_compression form = d->victim->form;
+	enum chromem_compression other = form == CHROMEM_PLAIN ? CHROMEM_GZIP : CHROMEM_PLAIN;
+	enum way way = (enum way)d->class->way;
 	cleanup_(changed_doc_fini) struct changed_doc c = { 0 };
 	cleanup_(buf_fini) struct buf gob = { 0 };
 	cleanup_(buf_fini) struct buf bytes = { 0 };
-	int r = load(d, &c, err);
+	int r = load_named(d, name, &c, err);
 
-	if (r < 0)
+	if (r == 0)
+		r = change_doc(d, &c, way);
+	if (r != 0)
 		return r;
 	chromem_encode_doc(&gob, &c.doc);
-	r = chromem_pack(d->victim->form == CHROMEM_PLAIN ? CHROMEM_GZIP : CHROMEM_PLAIN,
-			 buf_slice(&gob), &bytes, err);
-	return r < 0 ? r : damage_write(d->fd, d->victim->document, buf_slice(&bytes), err);
+	if (!change_gob(d, &gob, way))
+		return cannot(d, "the document has nothing of the kind");
+	r = chromem_pack(way == OTHER_FORM ? other : form, buf_slice(&gob), &bytes, err);
+	return r < 0 ? r : damage_write(d->fd, name, buf_slice(&bytes), err);
 }
 
-/* ---- all documents of a collection ---- */
+static int rewrite(struct damaged *d, struct vs_err *err)
+{
+	return rewrite_named(d, d->victim->document, err);
+}
 
-static int each_document(struct damaged *d,
-			 int (*change)(struct damaged *d, const char *name, struct vs_err *err),
-			 struct vs_err *err)
+/* Every document of the collection that has what is to be changed. */
+static int rewrite_all(struct damaged *d, struct vs_err *err)
 {
 	cleanup_(chromem_list_freep) struct chromem_list *list = NULL;
 	int r = chromem_list_load(&list, d->fd, NULL, d->victim->form, err);
+	bool has_changed = false;
 
-	for (size_t i = 0; r == 0 && i < chromem_list_count(list); i++) {
+	for (size_t i = 0; r >= 0 && i < chromem_list_count(list); i++) {
 		struct chromem_entry entry;
 		char scratch[32];
 
 		chromem_list_at(list, i, scratch, &entry);
-		if (entry.type == FILE_REGULAR && entry.entry_class == CHROMEM_ENTRY_DOCUMENT)
-			r = change(d, entry.name, err);
+		if (entry.type != FILE_REGULAR || entry.entry_class != CHROMEM_ENTRY_DOCUMENT)
+			continue;
+		r = rewrite_named(d, entry.name, err);
+		has_changed |= r == 0;
 	}
-	return r;
+	return r < 0 ? r : has_changed ? 0 : 1;
 }
 
-static int lower_bits(struct damaged *d, const char *name, struct vs_err *err)
-{
-	return change_gob(d, name, add_low_bits, err);
-}
+/* ---- documents beside it ---- */
 
-static int lengthen(struct damaged *d, const char *name, struct vs_err *err)
+static int same_id_other_text(struct damaged *d, struct vs_err *err)
 {
 	cleanup_(changed_doc_fini) struct changed_doc c = { 0 };
-	int r = load_named(d, name, &c, err);
+	char name[64];
+	int r = load_named(d, d->victim->document, &c, err);
 
-	for (size_t i = 0; r == 0 && i < c.doc.dimension; i++)
-		c.values[i] *= 2;
+	snprintf(name, sizeof(name), FREE_STEM "%s", chromem_extension(d->victim->form));
+	c.doc.content = slice_str("another text under the same id");
 	return r < 0 ? r : save_as(d, &c, name, err);
-}
-
-static int drop_vector(struct damaged *d, const char *name, struct vs_err *err)
-{
-	cleanup_(changed_doc_fini) struct changed_doc c = { 0 };
-	int r = load_named(d, name, &c, err);
-
-	c.doc.dimension = 0;
-	return r < 0 ? r : save_as(d, &c, name, err);
-}
-
-static int all_low_bits(struct damaged *d, struct vs_err *err)
-{
-	return each_document(d, lower_bits, err);
-}
-
-static int all_long(struct damaged *d, struct vs_err *err)
-{
-	return each_document(d, lengthen, err);
-}
-
-static int all_lost(struct damaged *d, struct vs_err *err)
-{
-	return each_document(d, drop_vector, err);
 }
 
 /* ---- ids that collide ---- */
@@ -401,7 +260,7 @@ static int add_id(struct damaged *d, const char *id, const char *stem, struct vs
 {
 	cleanup_(changed_doc_fini) struct changed_doc c = { 0 };
 	char hash[CHROMEM_ID_LEN + 1], name[64];
-	int r = load(d, &c, err);
+	int r = load_named(d, d->victim->document, &c, err);
 
 	chromem_hash_format(chromem_hash(slice_str(id)), hash);
 	snprintf(name, sizeof(name), "%s%s", stem ? stem : hash,
@@ -422,30 +281,10 @@ static int shadows_metadata(struct damaged *d, struct vs_err *err)
 	return add_id(d, SHADOW, FREE_STEM, err);
 }
 
-/* ---- texts ---- */
-
-/* The highest bit of a letter in the middle. */
-static int text_bit(struct damaged *d, struct vs_err *err)
-{
-	cleanup_(changed_doc_fini) struct changed_doc c = { 0 };
-	int r = load(d, &c, err);
-
-	if (r < 0)
-		return r;
-	for (size_t i = 0; i < c.content.len; i++)
-		if ((c.content.ptr[i] | 0x20) < 'a' || (c.content.ptr[i] | 0x20) > 'z')
-			return cannot(d, "the text of the document is not of plain letters");
-		else if (i >= c.content.len / 2 || c.content.ptr[i + 1] == ' ') {
-			c.content.ptr[i] |= 0x80;
-			c.doc.content = buf_slice(&c.content);
-			return save(d, &c, err);
-		}
-	return cannot(d, "the document has no text");
-}
-
 /* ---- gzip ---- */
 
-static int change_end(struct damaged *d, size_t cut, struct vs_err *err)
+/* The checksum; the whole trailer with it where that is cut off. */
+static int change_end(struct damaged *d, struct vs_err *err)
 {
 	cleanup_(buf_fini) struct buf bytes = { 0 };
 	int r = damage_read(d->fd, d->victim->document, &bytes, err);
@@ -455,18 +294,8 @@ static int change_end(struct damaged *d, size_t cut, struct vs_err *err)
 	/* One bit only would be a trailer that was hit, and data that are right. */
 	bytes.ptr[bytes.len - 8] ^= 0xff;
 	bytes.ptr[bytes.len - 6] ^= 0xff;
-	bytes.len -= cut;
+	bytes.len -= (size_t)d->class->way;
 	return damage_write(d->fd, d->victim->document, buf_slice(&bytes), err);
-}
-
-static int gzip_checksum(struct damaged *d, struct vs_err *err)
-{
-	return change_end(d, 0, err);
-}
-
-static int gzip_trailer(struct damaged *d, struct vs_err *err)
-{
-	return change_end(d, 8, err);
 }
 
 /* A byte in the middle of what is packed. */
@@ -503,54 +332,56 @@ static int gzip_metadata(struct damaged *d, struct vs_err *err)
 
 const struct damage_class selftest_document_classes[] = {
 	{ "document-twice", "two documents with one id", DOC "duplicate-id " DOC "duplicate-copy",
-	  same_id_other_text, NULL },
-	{ "document-no-id", "a document without an id", DOC "no-id", id_empty, NULL },
+	  .fn = same_id_other_text },
+	{ "document-no-id", "a document without an id", DOC "no-id", rewrite, .way = ID_EMPTY },
 	{ "document-id-bit", "one bit of an id",
-	  DOC "id-damaged " DOC "misnamed " DOC "duplicate-id", id_bit, NULL },
+	  DOC "id-damaged " DOC "misnamed " DOC "duplicate-id", rewrite, .way = ID_BIT },
 	{ "text-invalid", "a byte in a text that no text has",
-	  DOC "text-invalid " DOC "text-damaged", text_invalid, NULL },
-	{ "text-zeros", "zeros at the end of a text", DOC "zero-tail " DOC "text-damaged",
-	  text_zeros, NULL },
-	{ "vector-nan", "a value that is not a number", EMB "nan", vector_nan, NULL },
-	{ "vector-infinite", "an infinite value", EMB "infinite", vector_infinite, NULL },
-	{ "vector-zero", "a vector of zeros", EMB "zero", vector_zero, NULL },
-	{ "vector-length", "a vector three times as long", EMB "unnormalised " EMB "norm",
-	  vector_long, NULL },
-	{ "vector-dimension", "a vector with one value more", EMB "dimension", vector_dimension,
-	  NULL },
-	{ "vector-lost", "a document without its vector", EMB "missing " EMB "none", vector_lost,
-	  NULL },
-	{ "document-field", "one bit of a field's name", DOC "field-damaged", field_damaged, NULL },
-	{ "document-type", "another type of a field", DOC "shape", type_changed, NULL },
-	{ "document-length", "an impossible length", DOC "gob", length_broken, NULL },
+	  DOC "text-invalid " DOC "text-damaged", rewrite, .way = TEXT_INVALID },
+	{ "text-zeros", "zeros at the end of a text", DOC "zero-tail " DOC "text-damaged", rewrite,
+	  .way = TEXT_ZEROS },
+	{ "vector-nan", "a value that is not a number", EMB "nan", rewrite, .way = VALUE_NAN },
+	{ "vector-infinite", "an infinite value", EMB "infinite", rewrite, .way = VALUE_INFINITE },
+	{ "vector-zero", "a vector of zeros", EMB "zero", rewrite, .way = VECTOR_ZERO },
+	{ "vector-length", "a vector three times as long", EMB "unnormalised " EMB "norm", rewrite,
+	  .way = VECTOR_LONG },
+	{ "vector-dimension", "a vector with one value more", EMB "dimension", rewrite,
+	  .way = VECTOR_LONGER },
+	{ "vector-lost", "a document without its vector", EMB "missing " EMB "none", rewrite,
+	  .way = VECTOR_LOST },
+	{ "document-field", "one bit of a field's name", DOC "field-damaged", rewrite,
+	  .way = BYTE_FIELD },
+	{ "document-type", "another type of a field", DOC "shape", rewrite, .way = BYTE_TYPE },
+	{ "document-length", "an impossible length", DOC "gob", rewrite, .way = BYTE_LENGTH },
 	{ "document-foreign", "a type named as another program does", DOC "foreign-encoding",
-	  type_renamed, NULL },
-	{ "document-leftover", "bytes behind the end of a document", DOC "leftover-bytes",
-	  bytes_appended, NULL },
+	  rewrite, .way = BYTE_TYPE_NAME },
+	{ "document-leftover", "bytes behind the end of a document", DOC "leftover-bytes", rewrite,
+	  .way = BYTES_APPENDED },
 	{ "document-form-inside", "a content of the other compression setting", DOC "form-mismatch",
-	  other_form_inside, NULL },
-	{ "document-name-taken", "two ids of one hash", DOC "name-taken", name_taken, NULL },
+	  rewrite, .way = OTHER_FORM },
+	{ "document-name-taken", "two ids of one hash", DOC "name-taken", .fn = name_taken },
 	{ "document-shadow", "an id that hashes to the name of the metadata file",
-	  DOC "shadows-metadata", shadows_metadata, NULL },
+	  DOC "shadows-metadata", .fn = shadows_metadata },
 	{ "text-bit", "one bit of a letter in a text", DOC "text-damaged " DOC "text-invalid",
-	  text_bit, NULL },
+	  rewrite, .way = TEXT_BIT },
 	{ "vector-low-bits", "a value that no float32 has", EMB "precision " DOC "float-inexact",
-	  low_bits, NULL },
+	  rewrite, .way = LOW_BITS },
 	{ "vectors-low-bits", "such a value in each document of a collection", EMB "precision",
-	  all_low_bits, NULL },
-	{ "vectors-long", "all vectors of a collection twice as long", EMB "unnormalised", all_long,
-	  NULL },
-	{ "vectors-lost", "all vectors of a collection lost", EMB "none", all_lost, NULL },
-	{ NULL, NULL, NULL, NULL, NULL },
+	  rewrite_all, .way = LOW_BITS },
+	{ "vectors-long", "all vectors of a collection three times as long", EMB "unnormalised",
+	  rewrite_all, .way = VECTOR_LONG },
+	{ "vectors-lost", "all vectors of a collection lost", EMB "none", rewrite_all,
+	  .way = VECTOR_LOST },
+	{ .name = NULL },
 };
 
 const struct damage_class selftest_packed_classes[] = {
-	{ "document-checksum", "a gzip checksum that does not fit", DOC "checksum", gzip_checksum,
-	  NULL },
-	{ "document-trailer", "a gzip trailer cut off", DOC "gzip-trailer", gzip_trailer, NULL },
-	{ "document-packed-data", "packed data overwritten", DOC "gzip-corrupt", gzip_data, NULL },
-	{ "document-packed-cut", "packed data cut in half", DOC "gzip-truncated", gzip_cut, NULL },
+	{ "document-checksum", "a gzip checksum that does not fit", DOC "checksum", change_end,
+	  .way = 0 },
+	{ "document-trailer", "a gzip trailer cut off", DOC "gzip-trailer", change_end, .way = 8 },
+	{ "document-packed-data", "packed data overwritten", DOC "gzip-corrupt", .fn = gzip_data },
+	{ "document-packed-cut", "packed data cut in half", DOC "gzip-truncated", .fn = gzip_cut },
 	{ "metadata-checksum", "a gzip checksum of metadata that does not fit", META "checksum",
-	  gzip_metadata, NULL },
-	{ NULL, NULL, NULL, NULL, NULL },
+	  .fn = gzip_metadata },
+	{ .name = NULL },
 };

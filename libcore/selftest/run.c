@@ -112,7 +112,7 @@ static int damage(struct running *run, const struct damage_class *class, struct 
 	cleanup_(file_closep) int dirfd = -1, fd = -1;
 	struct damaged d = { .victim = &run->victim,
 			     .scratch = run->req->scratch,
-			     .sql = class->sql,
+			     .class = class,
 			     .reader = run->reader };
 	int r = clear(run, err);
 

@@ -21,12 +21,14 @@ struct victim {
 	char unread[256]; /* Chroma: an index directory of another space; "" */
 };
 
+struct damage_class;
+
 struct damaged {
 	int dirfd; /* of the store */
 	int fd;    /* of the victim's directory; -1 in a Chroma store without an index */
 	const struct victim *victim;
 	const char *scratch; /* for private copies of a database */
-	const char *sql;     /* of the class, where it has some */
+	const struct damage_class *class;
 	struct chromem_reader *reader;
 	bool is_other_setting; /* set: it is opened with the other compression setting */
 	char why[256];         /* filled where 1 is returned */
@@ -40,7 +42,9 @@ struct damage_class {
 	const char *what;
 	const char *expected; /* problem codes, divided by blanks; any of them will do */
 	damage_fn *fn;
-	const char *sql;
+	/* Which of the things that @fn does, where it does several. */
+	const char *text; /* a statement, or the name of a file */
+	int way;          /* of the enum beside @fn */
 };
 
 /* Each ends with a NULL name. */
