@@ -35,12 +35,23 @@ def some_directory(store, chance):
     return chance.choice(dirs) if dirs else None
 
 
+def to(*kinds, seen=None):
+    """A way is a change of something of each kind, which are not the same; it returns what is seen where that is not given."""
+    def decorate(change):
+        def way(store, chance):
+            things = [kind(store, chance) for kind in kinds]
+            if None in things or len(set(things)) < len(things):
+                return None
+            said = change(store, chance, *things)
+            return said if seen is None else seen
+        return way
+    return decorate
+
+
 def on_content(change, seen=""):
     """A change of the bytes that the encoder wrote; of a compressed file half the time of what is on disk."""
-    def way(store, chance):
-        path = some_file(store, chance)
-        if not path:
-            return None
+    @to(some_file, seen=seen)
+    def way(store, chance, path):
         if chance.random() < 0.5:
             with open(path, "rb") as f:
                 data = bytearray(f.read())
@@ -48,7 +59,6 @@ def on_content(change, seen=""):
                 f.write(change(data, chance))
         else:
             store.put(path, bytes(change(bytearray(store.read_file(path)), chance)))
-        return seen
     return way
 
 
@@ -97,59 +107,35 @@ def lost_front(data, chance):
     return data[chance.choice((1, 2, 35, chance.randrange(len(data) + 1))):]
 
 
-def sparse(store, chance):
+@to(some_file, seen="")
+def sparse(store, chance, path):
     """The size is right, and the blocks from some place on never came."""
-    path = some_file(store, chance)
-    if not path:
-        return None
     size = os.path.getsize(path)
     os.truncate(path, chance.randrange(size + 1))
     os.truncate(path, size)
-    return ""
 
 
 # ---- whole files ----
 
-def gone(store, chance):
-    path = some_document(store, chance)
-    if not path:
-        return None
+def gone(_, __, path):
     os.unlink(path)
-    return ""
 
 
-def metadata_gone(store, chance):
-    path = some_metadata(store, chance)
-    if not path:
-        return None
-    os.unlink(path)
-    return "seen"
-
-
-def swapped(store, chance):
-    a, b = some_file(store, chance), some_file(store, chance)
-    if not a or not b or a == b:
-        return None
+@to(some_file, some_file, seen="seen")
+def swapped(store, chance, a, b):
     os.rename(a, a + "~")
     os.rename(b, a)
     os.rename(a + "~", b)
-    return "seen"
 
 
-def over(store, chance):
-    a, b = some_file(store, chance), some_file(store, chance)
-    if not a or not b or a == b:
-        return None
+@to(some_file, some_file, seen="seen")
+def over(store, chance, a, b):
     shutil.copyfile(a, b)
-    return "seen"
 
 
-def renamed(store, chance):
-    path = some_file(store, chance)
-    if not path:
-        return None
+@to(some_file, seen="")
+def renamed(store, chance, path):
     os.rename(path, f"{os.path.dirname(path)}/{odd_name(path, store, chance)}")
-    return ""
 
 
 def odd_name(path, store, chance):
@@ -161,27 +147,22 @@ def odd_name(path, store, chance):
         chance.choice((ext, ext, ext, ext, ".gob", ".gob.gz", ".gob.bak", ".gob~", ext + ".tmp", ".GOB", ".gob.gz.gz", ""))
 
 
-def copied(store, chance):
-    path = some_file(store, chance)
-    if not path:
-        return None
+@to(some_file, seen="")
+def copied(store, chance, path):
     shutil.copyfile(path, f"{os.path.dirname(path)}/{odd_name(path, store, chance)}")
-    return ""
 
 
-def moved(store, chance):
-    path, other = some_document(store, chance), some_directory(store, chance)
-    if not path or not other or other == os.path.dirname(path):
+@to(some_document, some_directory)
+def moved(store, chance, path, other):
+    if other == os.path.dirname(path):
         return None
     os.rename(path, f"{other}/{os.path.basename(path)}")
     return ""
 
 
-def other_form(store, chance):
+@to(some_file, seen="seen")
+def other_form(store, chance, path):
     """The bytes are those of the other setting, or the name is."""
-    path = some_file(store, chance)
-    if not path:
-        return None
     data, packed = store.read_file(path), path.endswith(".gz")
     how = chance.randrange(4)
     if how == 0:
@@ -192,7 +173,6 @@ def other_form(store, chance):
         store.put(path[:-3] if packed else path + ".gz", data)
     else:
         store.put(path, gzip.compress(data), True)
-    return "seen"
 
 
 def members(store, chance):
@@ -213,25 +193,26 @@ def members(store, chance):
 
 # ---- documents and metadata that other programs wrote ----
 
-def put_document(store, chance, change, seen):
-    collections = [c for c in store.collections if c.docs and os.path.isdir(f"{store.path}/{c.dir}")]
-    if not collections:
-        return None
-    c = chance.choice(collections)
-    doc = dict(chance.choice(c.docs))
-    name = short_hash(doc["id"])
-    name = change(c, doc, name) or name
-    store.write([document_row(f"{store.path}/{c.dir}/{name}{c.extension()}", doc, c.gz, c.style)])
-    # What the others are shows what one should be.
-    return seen if len(c.docs) > 3 and c.has_vectors else ""
-
-
-def vector(make, seen="seen"):
+def document(change, seen="seen"):
+    """@change(collection, document, chance) alters a copy of a document; it may return another name for its file."""
     def way(store, chance):
-        def change(c, doc, _):
-            doc["vector"] = make(list(doc["vector"]), c, chance)
-        return put_document(store, chance, change, seen)
+        collections = [c for c in store.collections if c.docs and os.path.isdir(f"{store.path}/{c.dir}")]
+        if not collections:
+            return None
+        c = chance.choice(collections)
+        doc = dict(chance.choice(c.docs))
+        name = short_hash(doc["id"])
+        name = change(c, doc, chance) or name
+        store.write([document_row(f"{store.path}/{c.dir}/{name}{c.extension()}", doc, c.gz, c.style)])
+        # What the others are shows what one should be.
+        return seen if len(c.docs) > 3 and c.has_vectors else ""
     return way
+
+
+def vector(make):
+    def change(c, doc, chance):
+        doc["vector"] = make(list(doc["vector"]), c, chance)
+    return document(change)
 
 
 def one_of(value):
@@ -242,31 +223,23 @@ def one_of(value):
     return make
 
 
-def second_with_id(store, chance):
-    def change(c, doc, _):
-        if chance.random() < 0.7:
-            doc["content"] += " changed"
-        return chance.choice(("00000001", "ffffffff", "zzz", "A", c.dir))
-    return put_document(store, chance, change, "")
+def second_with_id(c, doc, chance):
+    if chance.random() < 0.7:
+        doc["content"] += " changed"
+    return chance.choice(("00000001", "ffffffff", "zzz", "A", c.dir))
 
 
-def no_id(store, chance):
-    def change(_, doc, __):
-        doc["id"] = ""
-        return chance.choice((None, "e3b0c442"))
-    return put_document(store, chance, change, "seen")
+def no_id(_, doc, chance):
+    doc["id"] = ""
+    return chance.choice((None, "e3b0c442"))
 
 
-def other_id(store, chance):
-    def change(_, doc, __):
-        doc["id"] = doc["id"][:-1] + chr(ord(doc["id"][-1]) ^ 1) if chance.random() < 0.5 else "some other id"
-    return put_document(store, chance, change, "seen")
+def other_id(_, doc, chance):
+    doc["id"] = doc["id"][:-1] + chr(ord(doc["id"][-1]) ^ 1) if chance.random() < 0.5 else "some other id"
 
 
-def other_text(store, chance):
-    def change(_, doc, __):
-        doc["content"] = chance.choice(("", "\0" * 50, sentence(chance, 10), b"\xff\xfe", b"caf\xe9 " * 10))
-    return put_document(store, chance, change, "")
+def other_text(_, doc, chance):
+    doc["content"] = chance.choice(("", "\0" * 50, sentence(chance, 10), b"\xff\xfe", b"caf\xe9 " * 10))
 
 
 def other_metadata(store, chance):
@@ -280,10 +253,8 @@ def other_metadata(store, chance):
 
 # ---- directories and other kinds of entries ----
 
-def second_directory(store, chance):
-    path = some_directory(store, chance)
-    if not path:
-        return None
+@to(some_directory)
+def second_directory(store, chance, path):
     name = os.path.basename(path)
     new = f"{store.path}/{chance.choice((name + '.bak', name + '.tmp', name.upper(), 'copy', '.trash', name[:7], name + '0', '00000000', 'ffffffff', '.' + name, 'lost+found', '日本'))}"
     if os.path.lexists(new):
@@ -327,20 +298,15 @@ def empty_directory(store, chance):
     return ""
 
 
-def emptied(store, chance):
-    path = some_directory(store, chance)
-    if not path:
-        return None
+@to(some_directory, seen="")
+def emptied(store, chance, path):
     for name in os.listdir(path):
         if chance.random() < 0.5 or not name.startswith("00000000."):
             shutil.rmtree(f"{path}/{name}") if os.path.isdir(f"{path}/{name}") and not os.path.islink(f"{path}/{name}") else os.unlink(f"{path}/{name}")
-    return ""
 
 
-def other_kind(store, chance):
-    path = some_file(store, chance)
-    if not path:
-        return None
+@to(some_file)
+def other_kind(store, chance, path):
     aside = f"{store.path}.aside"
     os.makedirs(aside, exist_ok=True)
     target = f"{aside}/{len(os.listdir(aside))}"
@@ -367,16 +333,13 @@ def other_kind(store, chance):
     return ""
 
 
-def linked_directory(store, chance):
-    path = some_directory(store, chance)
-    if not path:
-        return None
+@to(some_directory, seen="seen")
+def linked_directory(store, chance, path):
     aside = f"{store.path}.aside"
     os.makedirs(aside, exist_ok=True)
     target = f"{aside}/{len(os.listdir(aside))}"
     os.rename(path, target)
     os.symlink(target, path)
-    return "seen"
 
 
 def mode(store, chance):
@@ -390,9 +353,10 @@ NAN, INF = math.nan, math.inf
 WAYS = {
     "cut": on_content(cut), "flip": on_content(flip), "zero tail": on_content(zero_tail), "zero range": on_content(zero_range),
     "noise": on_content(noise), "longer": on_content(longer), "doubled": on_content(doubled, "seen"), "lost front": on_content(lost_front),
-    "sparse": sparse, "gone": gone, "metadata gone": metadata_gone, "swapped": swapped, "over": over, "renamed": renamed,
-    "copied": copied, "moved": moved, "other form": other_form, "members": members, "second with id": second_with_id,
-    "no id": no_id, "other id": other_id, "other text": other_text, "other metadata": other_metadata,
+    "sparse": sparse, "gone": to(some_document, seen="")(gone), "metadata gone": to(some_metadata, seen="seen")(gone),
+    "swapped": swapped, "over": over, "renamed": renamed,
+    "copied": copied, "moved": moved, "other form": other_form, "members": members, "second with id": document(second_with_id, ""),
+    "no id": document(no_id), "other id": document(other_id), "other text": document(other_text, ""), "other metadata": other_metadata,
     "second directory": second_directory, "stray": stray, "empty directory": empty_directory, "emptied": emptied,
     "other kind": other_kind, "linked directory": linked_directory, "mode": mode,
     "dimension": vector(lambda v, c, chance: unit(chance, len(v) + chance.choice((1, 5, -1) if len(v) > 1 else (1, 5)))),
