@@ -72,6 +72,23 @@ static int plan_one(struct change *c, const char *collection, bool is_asked_for,
 	return 0;
 }
 
+/* What no rebuild can bring back; index_report() names them all. */
+static void leave_lost(struct change *c, const struct index_job *job)
+{
+	cleanup_(buf_fini) struct buf why = { 0 };
+	cleanup_(buf_fini) struct buf path = { 0 };
+
+	if (job->summary.lost == 0)
+		return;
+	text_count(&why, job->summary.lost, "record");
+	buf_append_str(&why, " to be embedded again, unless a snapshot has the vectors; text and "
+			     "metadata are whole");
+	buf_printf(&path, "%s/%s", job->segment, index_file_name(INDEX_PICKLE));
+	plan_leave(&c->plan, "chroma-index-id-missing", buf_cstr(&path), buf_cstr(&why),
+		   "vsctl snapshot list STORE");
+	c->accepts_errors = true;
+}
+
 static int plan_all(struct change *c, char *const *operands, struct indexes *indexes,
 		    struct vs_err *err)
 {
@@ -87,7 +104,7 @@ static int plan_all(struct change *c, char *const *operands, struct indexes *ind
 	for (size_t i = 0; r == 0 && i < t.count; i++)
 		r = plan_one(c, t.items[i], is_asked_for, pool, indexes, err);
 	for (size_t i = 0; i < indexes->count; i++)
-		c->accepts_errors |= indexes->row[i].summary.lost > 0;
+		leave_lost(c, &indexes->row[i]);
 	return r < 0 ? r : plan_stamp(&c->plan, c->store->dirfd, err);
 }
 

@@ -344,6 +344,12 @@ static unsigned urgency(const struct verify_finding *f)
 	return 1 + (unsigned)f->severity * 4 + (unsigned)row->effect;
 }
 
+/* Nothing else of a database can be mended before its pages are. */
+static bool comes_first(const struct verify_finding *f)
+{
+	return f->severity == SEV_ERROR && f->fix && strcmp(f->fix, "vsctl salvage STORE") == 0;
+}
+
 void verify_next(struct emit *e, const struct verify_report *r)
 {
 	const struct verify_finding *first = NULL;
@@ -362,6 +368,12 @@ void verify_next(struct emit *e, const struct verify_report *r)
 		const struct verify_finding *f = &r->findings[i];
 
 		has_several |= urgency(f) > 0 && f->fix && strcmp(f->fix, first->fix) != 0;
+	}
+	for (size_t i = 0; has_several && i < r->finding_count; i++) {
+		if (!comes_first(&r->findings[i]))
+			continue;
+		first = &r->findings[i];
+		has_several = false;
 	}
 	if (first && has_several)
 		text_command(&text, "vsctl repair --dry-run STORE", r->path, NULL);

@@ -98,6 +98,8 @@ struct finding {
 	const char *other;  /* the other path, where two are concerned */
 	/* What the library says when this refuses the store; NULL otherwise. */
 	const char *loader_text;
+	/* Static; where the problem's own would not help this once. NULL: it does. */
+	const char *fix;
 };
 
 /*

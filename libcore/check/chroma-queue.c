@@ -111,6 +111,8 @@ static void log_row(struct chroma_run *run, const struct chroma_collection *c,
 		.id = slice_of(vs_strndup(id), id.len),
 		.seq_id = chroma_int(row, 0),
 		.operation = (uint8_t)chroma_int(row, 1),
+		.has_vector = c->has_dimension && chroma_type(row, 4) == CHROMA_BLOB &&
+			      chroma_bytes(row, 4).len == (uint64_t)c->dimension * 4,
 	};
 }
 

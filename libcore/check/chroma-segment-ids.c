@@ -144,7 +144,8 @@ enum fate { FATE_NONE, FATE_THERE, FATE_GONE };
 struct change {
 	struct slice id;
 	size_t order;
-	enum fate fate;
+	enum fate fate; /* none: of an update */
+	bool has_vector;
 	bool is_above_vector, is_above_metadata;
 };
 
@@ -171,6 +172,7 @@ struct sides {
 	size_t pair_count;
 	size_t change_at, row_at, pair_at;
 	struct crowd missing, extra, only_queue;
+	uint64_t queued; /* of the missing: a row of the queue has a vector */
 };
 
 static void sides_fini(struct sides *s)
@@ -197,16 +199,18 @@ static int list_sides(const struct segment_work *w, struct sides *out, struct vs
 		return vs_fail(err, VS_ENOMEM, "no memory for %zu ids", s->row_count);
 	for (size_t i = 0; i < s->log_count; i++) {
 		const struct chroma_segment_row *row = &s->log[i];
-		enum fate fate = row->operation == CHROMA_SEGMENT_DELETE ? FATE_GONE : FATE_THERE;
+		static const enum fate fates[] = { [CHROMA_SEGMENT_ADD] = FATE_THERE,
+						   [CHROMA_SEGMENT_UPDATE] = FATE_NONE,
+						   [CHROMA_SEGMENT_UPSERT] = FATE_THERE,
+						   [CHROMA_SEGMENT_DELETE] = FATE_GONE };
 
-		if (row->operation != CHROMA_SEGMENT_ADD &&
-		    row->operation != CHROMA_SEGMENT_UPSERT &&
-		    row->operation != CHROMA_SEGMENT_DELETE)
+		if (row->operation >= VS_COUNT(fates))
 			continue;
 		out->change[out->change_count++] =
 			(struct change){ .id = row->id,
 					 .order = i,
-					 .fate = fate,
+					 .fate = fates[row->operation],
+					 .has_vector = row->has_vector,
 					 .is_above_vector = is_above(&vector, row->seq_id),
 					 .is_above_metadata = is_above(&s->metadata, row->seq_id) };
 	}
@@ -247,7 +251,7 @@ static bool next_id(const struct sides *s, struct slice *out)
 static void judge_id(struct sides *s, struct slice id)
 {
 	enum fate vector = FATE_NONE, metadata = FATE_NONE;
-	bool is_mapped = false, is_row = false, is_indexed, is_known;
+	bool is_mapped = false, is_row = false, is_queued = false, is_indexed, is_known;
 
 	for (; s->pair_at < s->pair_count && slice_eq(s->pair[s->pair_at].id, id); s->pair_at++)
 		is_mapped = true;
@@ -257,13 +261,18 @@ static void judge_id(struct sides *s, struct slice id)
 	     s->change_at++) {
 		const struct change *c = &s->change[s->change_at];
 
+		is_queued |= c->has_vector;
+		if (c->fate == FATE_NONE)
+			continue;
 		vector = c->is_above_vector ? c->fate : vector;
 		metadata = c->is_above_metadata ? c->fate : metadata;
 	}
 	is_indexed = vector == FATE_NONE ? is_mapped : vector == FATE_THERE;
 	is_known = metadata == FATE_NONE ? is_row : metadata == FATE_THERE;
-	if (is_known && !is_indexed)
+	if (is_known && !is_indexed) {
 		crowd_add(&s->missing, id, 0);
+		s->queued += is_queued;
+	}
 	if (is_indexed && !is_known)
 		crowd_add(&s->extra, id, 0);
 	if (is_indexed && !is_mapped)
@@ -311,6 +320,38 @@ static bool tell_loss(struct segment_work *w, const struct sides *s)
 	return true;
 }
 
+/*
+ * A rebuild finds vectors in elements that no id is mapped to, and in rows of the queue. Where the
+ * index is sound but for what it lacks, there are none of the first, and of one that was never saved
+ * the server's own rule is followed: all of its vectors are in the queue.
+ */
+static bool is_beyond_rebuild(const struct segment_work *w, const struct sides *s)
+{
+	return s->queued == 0 && w->report.severity[SEV_ERROR] == 0 &&
+	       (w->pickle.is_whole || !w->segment->vector.is_set);
+}
+
+static void tell_missing(struct segment_work *w, const struct sides *s)
+{
+	bool is_beyond = is_beyond_rebuild(w, s);
+
+	if (s->missing.count == 0)
+		return;
+	segment_report(w, SEGMENT_PICKLE,
+		       (struct finding){
+			       .code = PROB_CHROMA_INDEX_ID_MISSING,
+			       .document = s->missing.first,
+			       .has_count = true,
+			       .count = s->missing.count,
+			       .detail = is_beyond
+						 ? "no copy of their vectors is left here, so they "
+						   "have to be embedded again, unless a snapshot "
+						   "has them"
+						 : "a rebuild brings back what has a copy",
+			       .fix = is_beyond ? "vsctl snapshot list STORE" : NULL,
+		       });
+}
+
 int segment_check_ids(struct segment_work *w, struct vs_err *err)
 {
 	cleanup_(sides_fini) struct sides s = { 0 };
@@ -326,7 +367,7 @@ int segment_check_ids(struct segment_work *w, struct vs_err *err)
 	}
 	w->figures.only_queue = s.only_queue.count;
 	if (!tell_loss(w, &s))
-		tell(w, SEGMENT_PICKLE, PROB_CHROMA_INDEX_ID_MISSING, &s.missing);
+		tell_missing(w, &s);
 	tell(w, SEGMENT_PICKLE, PROB_CHROMA_INDEX_ID_EXTRA, &s.extra);
 	return 0;
 }

@@ -42,7 +42,8 @@ enum chroma_segment_operation {
 struct chroma_segment_row {
 	struct slice id;
 	int64_t seq_id;
-	uint8_t operation; /* of the queue; unused for embeddings */
+	uint8_t operation; /* of the queue; unused for embeddings, as is has_vector */
+	bool has_vector;
 };
 
 /* A position in the queue: everything up to it has been taken in. */

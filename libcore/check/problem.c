@@ -191,7 +191,7 @@ void finding_format_message(const struct finding *f, struct buf *out)
 bool finding_format_fix(const struct finding *f, struct buf *out)
 {
 	const struct problem_row *row = problem_row(f->code);
-	const char *fix = row->fix;
+	const char *fix = f->fix ? f->fix : row->fix;
 
 	if (!fix && remedy_row(row->remedy)->is_automatic)
 		fix = "vsctl repair STORE";

@@ -289,8 +289,11 @@ static int leave_foreign(struct chroma_db *db, int r, struct vs_err *err)
 	struct vs_err ignored = { 0 };
 	sqlite3 *alone = NULL;
 
-	if (r == 0 && is_sound(db->handle))
+	/* Whoever was killed had told the new size before all of the pages were there. */
+	if (r == 0 && is_sound(db->handle)) {
+		db->info.is_truncated = false;
 		return 0;
+	}
 	if (open_in_place(db, &alone, &ignored) < 0 || chroma_db_settle(alone, &ignored) < 0 ||
 	    !is_sound(alone)) {
 		sqlite3_close(alone);

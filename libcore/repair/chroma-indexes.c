@@ -54,7 +54,7 @@ static void leave_lost(struct chroma_fixing *f, const struct index_job *job)
 	if (s->lost > shown)
 		buf_append_str(&why, ", ...");
 	plan_leave(f->plan, problem_row(PROB_CHROMA_INDEX_ID_MISSING)->code, buf_cstr(&path),
-		   buf_cstr(&why), NULL);
+		   buf_cstr(&why), "vsctl snapshot list STORE");
 }
 
 bool chroma_lacks_only_records(const struct chroma_fixing *f, const char *collection,

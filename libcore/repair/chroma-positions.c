@@ -79,6 +79,27 @@ static void place_records(struct place *p, const struct place *index, const stru
 		p->to = VS_MAX(p->to, index->is);
 }
 
+/* Has the queue, between the two numbers, a vector of a record that is there? Else there is nothing
+ * to be had by taking these rows in again. */
+static int has_vectors(struct chroma_fixing *f, const char *collection, int64_t from, int64_t to,
+		       bool *out, struct vs_err *err)
+{
+	cleanup_(buf_fini) struct buf sql = { 0 };
+	int64_t count = 0;
+	int r;
+
+	buf_printf(&sql,
+		   "SELECT count(*) FROM embeddings_queue q JOIN embeddings e ON e.embedding_id = "
+		   "q.id JOIN segments s ON s.id = e.segment_id WHERE q.seq_id > %" PRId64
+		   " AND q.seq_id <= %" PRId64
+		   " AND q.vector IS NOT NULL AND s.collection = ?1 AND "
+		   "q.topic LIKE '%%/' || ?1",
+		   from, to);
+	r = chroma_query_int(chroma_fixing_db(f), buf_cstr(&sql), collection, &count, err);
+	*out = count > 0;
+	return r;
+}
+
 static int place_index(struct chroma_fixing *f, const struct chroma_collection *c, struct place *p,
 		       const struct place *records, const struct facts *facts,
 		       struct chroma_log_rows *log, struct vs_err *err)
@@ -86,6 +107,7 @@ static int place_index(struct chroma_fixing *f, const struct chroma_collection *
 	bool is_ahead = p->is > VS_MAX(facts->queue_max, facts->records_max) ||
 			(records->has && p->is > records->to);
 	bool lacks_rows = chroma_lacks_only_records(f, c->id, true);
+	bool is_gain = true;
 	int64_t found = 0;
 	int r = 0;
 
@@ -94,7 +116,14 @@ static int place_index(struct chroma_fixing *f, const struct chroma_collection *
 	/* With an empty queue there is nothing that could be skipped. */
 	if (log->count > 0 && (p->is_wrong || is_ahead || lacks_rows)) {
 		r = chroma_index_position(f->store->dirfd, &f->catalog, c, log, &found, err);
-		p->to = p->is_wrong || is_ahead ? found : VS_MIN(found, p->is);
+		if (r == 0 && !p->is_wrong && !is_ahead && found < p->is)
+			r = has_vectors(f, c->id, found, p->is, &is_gain, err);
+		if (r < 0)
+			return r;
+		if (p->is_wrong || is_ahead)
+			p->to = found;
+		else if (is_gain)
+			p->to = VS_MIN(found, p->is);
 	} else if (p->is_wrong) {
 		p->to = records->to;
 	}

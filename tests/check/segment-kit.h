@@ -129,6 +129,7 @@ static inline void kit_row_line(struct kit_segment *k, char *line)
 	}
 	text = strtok_r(NULL, " ", &save);
 	vector = text ? kit_unhex(text) : vector;
+	row.has_vector = vector.len > 0;
 	k->vectors = vs_grow(k->vectors, &k->vector_cap, k->segment.log_count + 1, sizeof(vector));
 	k->vectors[k->segment.log_count] = vector;
 	k->log = vs_grow(k->log, &k->log_cap, k->segment.log_count + 1, sizeof(row));

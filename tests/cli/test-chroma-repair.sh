@@ -102,6 +102,27 @@ position_without_ids() {
         runs 1 repair --yes "$store" && asked "SELECT seq_id FROM max_seq_id WHERE segment_id = $vector" 32 && truth_holds 0
 }
 
+# The rows that a lower position would take in again are of records that are gone: it stays.
+position_stays() {
+    changed "INSERT INTO embeddings_queue SELECT 95, 0, 3, topic, id, NULL, NULL, '{}' FROM embeddings_queue WHERE seq_id = 32" &&
+        rm "$store/24e69c0e-7aba-41e6-934b-8f72a5d57d41/data_level0.bin" && runs 4 repair --yes "$store" &&
+        asked "SELECT seq_id FROM max_seq_id WHERE segment_id = $vector" 32 && json change 4 repair --yes "$store" &&
+        jq_is '.outcome == "nothing-to-do"'
+}
+
+# The database is from a backup that was made before the first save of the index: no position, and ids of later on.
+index_of_later_on() {
+    changed "DELETE FROM max_seq_id WHERE segment_id = $vector; DELETE FROM embedding_metadata WHERE id = 5; DELETE FROM embeddings WHERE id = 5;
+             DELETE FROM embedding_fulltext_search WHERE rowid = 5" && runs 4 verify "$store" && out_has chroma-index-id-extra &&
+        json change 1 repair --yes "$store" && jq_is '.indexes[0].lost == 0 and .errors_after == 0' && runs 0 verify --level deep "$store"
+}
+
+# Killed when the header told of more pages than had been written: the journal takes that back.
+killed_while_growing() {
+    fresh hot-journal && printf '\0\1\0\0' | dd of="$store/chroma.sqlite3" bs=1 seek=28 conv=notrunc status=none && runs 0 verify "$store" &&
+        out_has healthy && runs 1 repair --yes "$store" && runs 0 verify "$store"
+}
+
 numbering_goes_on() {
     fresh queue-emptied && runs 4 repair --yes "$store" &&
         asked "SELECT max(seq_id) >= (SELECT max(seq_id) FROM max_seq_id) AND count(*) = 1 FROM embeddings_queue" 1
@@ -253,6 +274,9 @@ check "encoding of a row" mends "keep-rows correct-queue-rows" 0 "UPDATE embeddi
 check "metadata of a row that was taken in" mends "keep-rows correct-queue-rows" 0 "UPDATE embeddings_queue SET metadata = '[' WHERE seq_id = 40"
 check "topic of the queue" mends "keep-rows remove-queue-rows" 0 "INSERT INTO embeddings_queue VALUES(95, 0, 2, 'persistent://default/default/gone', 'x', NULL, NULL, NULL)"
 check "a vector of the queue that is gone" leaves chroma-index-id-missing "keep-rows remove-queue-rows" "UPDATE embeddings_queue SET vector = x'000000' WHERE seq_id = 40"
+check "a position stays where nothing is to be had" position_stays
+check "an index that is newer than the database" index_of_later_on
+check "killed while the database grew" killed_while_growing
 check "a plan is a file" plan_is_a_file
 check "a dry run changes nothing" dry_run_changes_nothing
 check "only what is asked for" only_what_is_asked

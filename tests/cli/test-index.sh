@@ -78,7 +78,11 @@ each_is_mended() {
 # What has no copy is named, for its owner to embed it again.
 the_lost_are_named() {
     fresh data-level0-truncated && runs 4 index rebuild --yes "$store" docs && out_has "14 without any copy of their vector" &&
-        out_has "doc-17" && json verify 4 verify "$store" && jq_is '[.findings[].code] == ["chroma-index-id-missing"]'
+        out_has "doc-17" && json verify 4 verify "$store" && jq_is '[.findings[].code] == ["chroma-index-id-missing"]' &&
+        runs 4 verify "$store" && same "next: vsctl snapshot list $store" "$(tail -n 1 "$scratch/out")" &&
+        unchanged runs 4 index rebuild --yes "$store" && out_has "14 records to be embedded again" &&
+        same "what is left needs a person; next: vsctl snapshot list $store" "$(tail -n 1 "$scratch/out")" &&
+        unchanged runs 4 repair --yes "$store" && same "what is left needs a person; next: vsctl snapshot list $store" "$(tail -n 1 "$scratch/out")"
 }
 
 # By the very id, for programs; people read it escaped.
