@@ -114,9 +114,10 @@ bool chroma_db_has_sound_fts(const struct chroma_db *db);
 bool chroma_db_has_sound_pages(const struct chroma_db *db);
 
 /*
- * Does the inverted index say what its content table says? Where they are not plainly the same FTS5 is
- * asked, which answers only on a database that may be written, so on a copy: in memory, or, of a large database or where
- * there is one already, in the scratch directory. Returns 1 when it does not, or what is there cannot be read.
+ * Does the inverted index say what its content table says? Where they are not plainly the same FTS5
+ * is asked, which answers only on a database that may be written, so on a copy: in memory, or, of a
+ * large database or where there is one already, in the scratch directory. Returns 1 when it does not,
+ * or what is there cannot be read.
  */
 must_check_ int chroma_db_check_fts(struct chroma_db *db, struct vs_err *err);
 
@@ -224,24 +225,31 @@ must_check_ int chroma_catalog_load(struct chroma_catalog *out, struct chroma_db
 				    struct vs_err *err);
 void chroma_catalog_fini(struct chroma_catalog *c);
 
+/* By their ids; of positions by the segment's. Borrowed from the catalog; NULL: there is none. */
 const struct chroma_collection *chroma_catalog_find(const struct chroma_catalog *c,
 						    struct slice id);
 
-/*
- * The collection that a person means: @text is its id, or else its name, which is unique in a database
- * only. Returns 1 with @out, borrowed; 0 where there is none. VS_EUSAGE: several have that name, two
- * of which are named by their ids.
- */
-must_check_ int chroma_catalog_find_named(const struct chroma_catalog *c, const char *text,
-					  const struct chroma_collection **out, struct vs_err *err);
 const struct chroma_segment_ref *chroma_catalog_segment(const struct chroma_catalog *c,
 							const char *id);
 const struct chroma_position *chroma_catalog_position(const struct chroma_catalog *c,
 						      const char *segment);
 
-/* Read the configuration: the schema, the configuration column, or the segment's metadata, in the
- * order in which the server believes them. The texts may be empty; @metadata is filled before. */
+/*
+ * The collection that a person means: @text is its id, or else its name, which is unique in a
+ * database only. Returns 1 with @out, borrowed; 0 where there is none. VS_EUSAGE: several have that
+ * name, two of which are named by their ids.
+ */
+must_check_ int chroma_catalog_find_named(const struct chroma_catalog *c, const char *text,
+					  const struct chroma_collection **out, struct vs_err *err);
+
+/* What the server builds an index with where nothing says otherwise. */
 void chroma_config_default(struct chroma_config *out);
+/*
+ * Read the texts of the columns schema_str and config_json_str, either of which may be empty, over what
+ * @out has by then: the defaults, or what the segment's metadata say. The server believes the schema
+ * before the other column, and that before the metadata. A text that is no JSON, or not of that shape,
+ * clears is_readable and changes nothing else.
+ */
 void chroma_config_read(struct chroma_config *out, struct slice schema, struct slice config);
 
 /* ---- records (rows.c, vector.c) ---- */

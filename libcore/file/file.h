@@ -94,13 +94,6 @@ must_check_ int file_read_at(int dirfd, const char *name, enum file_flags flags,
 			     struct buf *out, enum file_type *type, struct vs_err *err);
 
 /*
- * Read a small file of the project's own: a JSON object with "schema" 1 and "kind" @kind. Returns 0 with
- * *@out owned; 1 when there is no such file; VS_EFORMAT when it is something else.
- */
-must_check_ int file_read_record_at(int dirfd, const char *name, const char *kind, struct jr **out,
-				    struct vs_err *err);
-
-/*
  * The same, and what is known of the file that was read, for one system call more. When 1 is
  * returned, @info->type says what stands there.
  */
@@ -114,6 +107,13 @@ must_check_ int file_read_info_at(int dirfd, const char *name, enum file_flags f
  */
 must_check_ int file_read_head_at(int dirfd, const char *name, enum file_flags flags, size_t max,
 				  struct buf *out, enum file_type *type, struct vs_err *err);
+
+/*
+ * Read a small file of the project's own: a JSON object with "schema" 1 and "kind" @kind. Returns
+ * 0 with *@out owned; 1 when there is no such file; VS_EFORMAT when it is something else.
+ */
+must_check_ int file_read_record_at(int dirfd, const char *name, const char *kind, struct jr **out,
+				    struct vs_err *err);
 
 /*
  * SHA-256 of a regular file of any size, read once through a small buffer.

@@ -43,6 +43,7 @@ struct fts5_structure {
 	size_t count;
 };
 
+/* @out is owned where 0 is returned. VS_EFORMAT, VS_ENOTSUP. */
 must_check_ int fts5_structure_read(struct fts5_structure *out, struct slice record,
 				    struct vs_err *err);
 void fts5_structure_fini(struct fts5_structure *s);
@@ -122,12 +123,16 @@ struct fts5_path {
 /* Is the page no part of the segment any more? */
 bool fts5_is_merged(const struct fts5_reader *r, uint64_t page);
 
-/* The next row of the segment: @term, as FTS5 cuts it, and the page it leads to. */
+/*
+ * The next row of the segment: @term, as FTS5 cuts it, and the page it leads to. VS_EFORMAT: it leads
+ * to a page that has no such term, or passes one over. fts5_path_end(): a page is left without a row.
+ */
 must_check_ int fts5_path_row(const struct fts5_reader *r, struct fts5_path *path,
 			      struct slice term, uint64_t page, struct vs_err *err);
 must_check_ int fts5_path_end(const struct fts5_reader *r, const struct fts5_path *path,
 			      struct vs_err *err);
 
-/* The row index of the list that begins on @page. */
+/* The row index of the list that begins on @page. VS_EFORMAT: it says other rows than the pages do;
+ * VS_ENOTSUP: it has more than one level. */
 must_check_ int fts5_check_rows(const struct fts5_reader *r, uint64_t page, struct slice record,
 				struct vs_err *err);

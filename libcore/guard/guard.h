@@ -112,8 +112,8 @@ void guard_census_freep(struct guard_census **census);
 
 /*
  * Check the store at the full level and read every document. A damaged store has a census, too: of
- * what can be read. Only of @known, when it is not NULL, and what was new since, the first error is
- * kept. Owned. 32 bytes a document.
+ * what can be read. first_error is the first that @known, an earlier census or NULL, does not have.
+ * Owned. 32 bytes a document.
  */
 must_check_ int guard_census_take(struct guard_census **out, const struct store *store,
 				  unsigned jobs, const struct guard_census *known,

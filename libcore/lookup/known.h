@@ -9,7 +9,7 @@
  * file is lost later. The file is `known-names.jsonl` in the state directory, one object a line:
  *
  *	{"schema":1,"hash":"e9f85bf6","name":"contextd_memories",
- *	 "first_seen":"2026-01-22T14:03:09Z","source":"verify"}
+ *	 "first_seen":"2026-01-22T14:03:09Z","source":"repair"}
  *
  * A name that is no plain text is kept as "name_hex", its bytes in hex, instead. Lines are only
  * ever added. One that cannot be read, as a crash may leave it, is passed over. Part of the room's
@@ -33,7 +33,7 @@ must_check_ int known_names_load(struct lookup *l, int state_dirfd, uint64_t *ba
 
 /*
  * Add those of @names that are not there yet, each once; *@added, which may be NULL, counts them.
- * @source says who saw them ("verify"), @now_ns when. The caller holds the lock of the state
+ * @source says which command saw them ("repair"), @now_ns when. The caller holds the lock of the state
  * directory. Killed at any instant, whole lines and at most one broken one are there.
  */
 must_check_ int known_names_add(int state_dirfd, const struct slice *names, size_t count,

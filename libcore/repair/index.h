@@ -129,8 +129,9 @@ void indexes_fini(struct indexes *indexes);
 
 /*
  * Add the index of @collection (an id or a name) to the plan: the old files go to the quarantine of
- * the store, and new ones take their place. The plan's source is set; @indexes outlives the plan. VS_EUSAGE: no such collection, more than one of that name, or nothing
- * was ever saved; else as index_image_make().
+ * the store, and new ones take their place. The plan's source is set; @indexes outlives the plan.
+ * VS_EUSAGE: no such collection, more than one of that name, or nothing was ever saved; else as
+ * index_image_make().
  */
 must_check_ int plan_index(struct plan *plan, const struct store *store, const char *collection,
 			   struct pool *pool, struct indexes *indexes, struct vs_err *err);

@@ -536,8 +536,8 @@ must_check_ int names_find_collection(const struct store *store, int state_dirfd
 
 /*
  * Write the names of all collections into the state directory, for later (remember.c). @source says
- * who saw them ("repair"). Reads metadata files only; @known as for chromem_scan(). The caller holds the lock of the state
- * directory. Does nothing for other kinds of stores.
+ * who saw them ("repair"). Reads metadata files only; @known as for chromem_scan(). The caller holds
+ * the lock of the state directory. Does nothing for other kinds of stores.
  */
 must_check_ int names_remember(const struct store *store, int state_dirfd, struct file_known *known,
 			       const char *source, int64_t now_ns, struct vs_err *err);

@@ -11,6 +11,7 @@
 
 struct jr;
 
+/* *@out is owned. VS_EFORMAT says what is wrong and at which byte. */
 must_check_ int jr_parse(struct jr **out, struct slice text, struct vs_err *err);
 /*
  * The same for JSON that another program wrote: keys may come twice, and a NUL in a key or a string,

@@ -47,12 +47,12 @@ struct vs_progress {
 };
 
 /*
- * A pool of workers that lives as long as a run: @threads of them, the caller being one. pool_run()
- * calls
- * @fn(ctx, worker, index) for every index below @count, from whichever worker is free, and returns
- * when all are done. @fn must not fail; it leaves its outcome in @ctx. @worker is below @threads
- * and names the worker's own scratch space. pool_new() lowers the number of threads when the system
- * refuses some.
+ * A pool of workers that lives as long as a run: @threads of them, the caller being one. Owned.
+ * pool_new() lowers the number of threads when the system refuses some; pool_threads() says it.
+ *
+ * pool_run() calls @fn(ctx, worker, index) for every index below @count, from whichever worker is
+ * free, and returns when all are done: one run at a time. @fn must not fail; it leaves its outcome
+ * in @ctx. @worker is below pool_threads() and names the worker's own scratch space.
  */
 struct pool;
 struct pool *pool_new(unsigned threads);
