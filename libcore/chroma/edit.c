@@ -290,18 +290,47 @@ int chroma_edit_end(struct chroma_edit *e, const char **path, struct vs_err *err
 	return r < 0 ? r : close_file(e, path, err);
 }
 
-void chroma_edit_settle(const char *path)
+/* What is damaged is for the caller to find; that the copy cannot be written is not damage. */
+static int settled(sqlite3 *handle, int code, struct vs_err *err)
+{
+	switch (code & 0xff) {
+	case SQLITE_OK:
+	case SQLITE_CORRUPT:
+	case SQLITE_NOTADB:
+	case SQLITE_FORMAT:
+	case SQLITE_ERROR:
+		return 0;
+	default:
+		return chroma_fail_sqlite(handle, code, err);
+	}
+}
+
+int chroma_edit_settle(const char *path, struct vs_err *err)
 {
 	sqlite3 *handle = NULL;
+	int code =
+		sqlite3_open_v2(path, &handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+	int r = code == SQLITE_OK ? 0 : chroma_fail_sqlite(handle, code, err);
 
-	/* Pages are rolled back before anything looks at them, so that a damaged database is no hindrance. */
-	if (sqlite3_open_v2(path, &handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) ==
-	    SQLITE_OK)
-		(void)sqlite3_exec(
-			handle,
-			"SELECT count(*) FROM sqlite_schema; PRAGMA wal_checkpoint(TRUNCATE)", NULL,
-			NULL, NULL);
+	/* It makes do with reading then, and would leave a log beside the file. */
+	if (r == 0 && sqlite3_db_readonly(handle, "main") == 1)
+		r = vs_fail(err, VS_EIO, "%s: cannot be opened for writing", path);
+	/*
+	 * Pages are rolled back, and a log is opened, before anything looks at a page, so that a
+	 * damaged schema is no hindrance; as a pragma the checkpoint would read it first.
+	 */
+	if (r == 0)
+		r = settled(handle,
+			    sqlite3_exec(handle, "SELECT count(*) FROM sqlite_schema", NULL, NULL,
+					 NULL),
+			    err);
+	if (r == 0)
+		r = settled(handle,
+			    sqlite3_wal_checkpoint_v2(handle, "main", SQLITE_CHECKPOINT_TRUNCATE,
+						      NULL, NULL),
+			    err);
 	(void)sqlite3_close(handle);
+	return r;
 }
 
 struct sweeping {

@@ -68,9 +68,12 @@ must_check_ int chroma_edit_finish(struct chroma_edit *e, const char **path, str
 /* The same without that look, for a caller who has the file looked at before anything relies on it. */
 must_check_ int chroma_edit_end(struct chroma_edit *e, const char **path, struct vs_err *err);
 
-/* Have SQLite take the journal or log beside the file @path, a copy of the caller's own, into it, as far
- * as it can. */
-void chroma_edit_settle(const char *path);
+/*
+ * Have SQLite take the journal or log beside the file @path, a copy of the caller's own, into it, as far
+ * as damage lets it. VS_EIO and VS_ENOMEM: it is not the damage that is in the way, and what the log has
+ * is still beside the file.
+ */
+must_check_ int chroma_edit_settle(const char *path, struct vs_err *err);
 
 /* Remove copies that a killed process has left in @scratch. The caller is the only one to use it. */
 must_check_ int chroma_edit_sweep(const char *scratch, struct vs_err *err);

@@ -74,9 +74,10 @@ static int open_old(struct salvage_work *w, const char *scratch, struct vs_err *
 	if (is_beside(w->store, CHROMA_DATABASE "-journal") ||
 	    is_beside(w->store, CHROMA_DATABASE "-wal")) {
 		r = chroma_copy_make(&w->old, w->store->dirfd, scratch, err);
+		if (r == 0)
+			r = chroma_edit_settle(w->old.path, err);
 		if (r < 0)
 			return r;
-		chroma_edit_settle(w->old.path);
 		w->fd = open(w->old.path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	} else {
 		w->fd = openat(w->store->dirfd, CHROMA_DATABASE,
