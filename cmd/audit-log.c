@@ -82,8 +82,8 @@ struct list_opts {
 
 static const struct opt list_options[] = {
 	AUDIT_STATE_OPTION(struct list_opts),
-	OPT_NUMBER("limit", 'n', struct list_opts, limit, UINT32_MAX, "N",
-		   "show the newest N; default: 50"),
+	OPT_COUNT("limit", 'n', struct list_opts, limit, UINT32_MAX, "N",
+		  "show the newest N; default: 50"),
 	OPT_TEXT("since", 0, struct list_opts, since, "TIME",
 		 "show what is not older: a time (UTC), or a duration such as 24h"),
 	OPT_TEXT("action", 0, struct list_opts, action, "COMMAND",

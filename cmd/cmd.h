@@ -45,6 +45,7 @@ struct opt {
 	const char *name; /* without the dashes */
 	char letter;      /* 0: none */
 	bool is_hidden;   /* left out of --help */
+	bool is_above_0;  /* NUMBER: 0 makes no sense, and stands for nothing given in the field */
 	enum opt_kind kind;
 	const char *words; /* the argument's name in the help; for a choice its words: "a|b|c" */
 	const char *help;
@@ -81,6 +82,12 @@ struct opt {
 	{                                                                                          \
 		.name = (name_), .letter = (letter_), .kind = OPT_KIND_NUMBER, .words = (arg_),    \
 		.help = (help_), .offset = OPT_FIELD(type, field, uint64_t), .value = (max_)       \
+	}
+#define OPT_COUNT(name_, letter_, type, field, max_, arg_, help_)                                  \
+	{                                                                                          \
+		.name = (name_), .letter = (letter_), .kind = OPT_KIND_NUMBER, .words = (arg_),    \
+		.help = (help_), .offset = OPT_FIELD(type, field, uint64_t), .value = (max_),      \
+		.is_above_0 = true                                                                 \
 	}
 #define OPT_CHOICE(name_, letter_, type, field, words_, help_)                                     \
 	{                                                                                          \

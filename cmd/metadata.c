@@ -12,8 +12,8 @@ struct metadata_opts {
 static const struct opt backup_options[] = {
 	OPT_DIR("state", 0, struct metadata_opts, change.state, "DIR",
 		"where journal, audit log and backups are kept; default: STORE.vsctl"),
-	OPT_NUMBER("keep", 0, struct metadata_opts, keep, 100000, "N",
-		   "how many backups to keep; default: 24"),
+	OPT_COUNT("keep", 0, struct metadata_opts, keep, 100000, "N",
+		  "how many backups to keep; default: 24"),
 	OPT_NUMBER("lock-wait", 0, struct metadata_opts, change.lock_wait_s, 86400, "SEC",
 		   "how long to wait for another vsctl to finish"),
 	OPT_END,

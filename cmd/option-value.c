@@ -34,11 +34,11 @@ static int number(const struct opt *o, const char *shown_name, const char *text,
 {
 	cleanup_(buf_fini) struct buf shown = { 0 };
 
-	if (parse_u64(text, o->value, out))
+	if (parse_u64(text, o->value, out) && (*out > 0 || !o->is_above_0))
 		return 0;
 	text_escape(&shown, slice_str(text));
-	return vs_fail(err, VS_EUSAGE, "%s takes a number up to %" PRIu64 ", not '%s'", shown_name,
-		       o->value, buf_cstr(&shown));
+	return vs_fail(err, VS_EUSAGE, "%s takes a number %sup to %" PRIu64 ", not '%s'",
+		       shown_name, o->is_above_0 ? "from 1 " : "", o->value, buf_cstr(&shown));
 }
 
 /* On the command line a switch has no argument; a file has to say which way it stands. */

@@ -26,8 +26,8 @@ static const struct opt options[] = {
 		 "what lies near the vector in this file; - is standard input"),
 	OPT_CHOICE("vector-format", 0, struct search_opts, format, "auto|json|float32",
 		   "how FILE is written; auto: text is JSON, anything else float32"),
-	OPT_NUMBER("nearest", 'k', struct search_opts, nearest, SEARCH_NEAREST_MAX, "N",
-		   "how many to show; default: 10"),
+	OPT_COUNT("nearest", 'k', struct search_opts, nearest, SEARCH_NEAREST_MAX, "N",
+		  "how many to show; default: 10"),
 	OPT_FLAG("exact", 0, struct search_opts, exact, "do not ask the index as well"),
 	OPT_END,
 };

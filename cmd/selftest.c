@@ -23,8 +23,8 @@ struct selftest_opts {
 };
 
 static const struct opt options[] = {
-	OPT_NUMBER("max-documents", 0, struct selftest_opts, max_documents, 100000, "N",
-		   "documents in the sample of a chromem-go store; default: 100"),
+	OPT_COUNT("max-documents", 0, struct selftest_opts, max_documents, 100000, "N",
+		  "documents in the sample of a chromem-go store; default: 100"),
 	OPT_TEXT("max-bytes", 0, struct selftest_opts, max_bytes, "SIZE",
 		 "bytes that the sample may have; default: 256M"),
 	OPT_DIR("scratch", 0, struct selftest_opts, scratch, "DIR",

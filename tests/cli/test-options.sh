@@ -94,6 +94,7 @@ choice() {
 
 number() {
     runs 16 lookup --of x --jobs many && err_is "vsctl: --jobs takes a number up to 1024, not 'many'" &&
+        runs 16 search --id x --nearest 0 . docs && err_is "vsctl: --nearest takes a number from 1 up to 1000, not '0'" &&
         runs 16 lookup --of x --jobs 1025 && runs 16 lookup --of x --jobs=-1 && runs 16 lookup --of x -j 2x
 }
 
