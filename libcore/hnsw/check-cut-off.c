@@ -11,7 +11,15 @@
  * each of them linked back until its list was full and it chose. Then its list is still full, or
  * has another element nearer to the one that was dropped. A link that nothing explains was lost,
  * and so were those of a region without a link from or to the rest.
+ *
+ * An update chooses the links of all neighbours anew, from the ef_construction nearest of their
+ * neighbours. Where those are few, or lists are very short, that drops links, and whole regions,
+ * without any such reason: after 15 rounds of updates real servers left up to 81 of 300 records so. There nothing can be told; elements without any link are found elsewhere.
  */
+
+/* Below either, updates were seen to do that, with vectors of all kinds; above, they were not. */
+#define M_LEAST 4
+#define EF_LEAST 100
 
 #include "hnsw/checker.h"
 
@@ -107,6 +115,9 @@ int hnsw_count_cut_off(const struct hnsw_checker *checker, const uint64_t *reach
 	uint32_t home;
 
 	*out = 0;
+	if (x->header.ef_construction < VS_MAX(x->header.max_m0, (uint64_t)EF_LEAST) ||
+	    x->header.m < M_LEAST)
+		return 0;
 	if (c.parent == NULL)
 		return vs_fail(checker->err, VS_ENOMEM, "no memory to follow %u elements",
 			       x->count);

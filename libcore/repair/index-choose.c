@@ -279,9 +279,9 @@ int choices_make(const struct index_facts *facts, const struct old_index *old, s
 
 	if (!facts->has_position && old->meta.max_seq_id.is_set)
 		c.position = old->meta.max_seq_id.value;
-	else if (!facts->has_position && old->pair_count > 0)
-		/* It was saved, and the database is of a time before that or has lost its row: the
-		 * server plays all of the queue over it. */
+	else if (!facts->has_position && old->info[INDEX_PICKLE].inode != 0)
+		/* It was saved, at least in part, and the server plays all of the queue over it: the
+		 * database is of a time before that or has lost its row, or the disk was full. */
 		c.position = 0;
 	else if (!facts->has_position)
 		return vs_fail(err, VS_EUSAGE,

@@ -117,6 +117,14 @@ index_of_later_on() {
         json change 1 repair --yes "$store" && jq_is '.indexes[0].lost == 0 and .errors_after == 0' && runs 0 verify --level deep "$store"
 }
 
+# The disk was full at the first save: a pickle that is cut off, and no position. All vectors are in the queue.
+first_save_failed() {
+    fresh base && local at
+    at=$store/$(sqlite3 "$store/chroma.sqlite3" "SELECT id FROM segments WHERE scope = 'VECTOR' AND collection = (SELECT id FROM collections WHERE name = 'fresh')")
+    : >"$at/index_metadata.pickle" && : >"$at/link_lists.bin" && runs 4 verify "$store" && json change 1 repair --yes "$store" &&
+        jq_is '.indexes[0].lost == 0 and .errors_after == 0' && truth_holds 0 && runs 0 verify --level deep "$store"
+}
+
 # Killed when the header told of more pages than had been written: the journal takes that back.
 killed_while_growing() {
     fresh hot-journal && printf '\0\1\0\0' | dd of="$store/chroma.sqlite3" bs=1 seek=28 conv=notrunc status=none && runs 0 verify "$store" &&
@@ -276,6 +284,7 @@ check "topic of the queue" mends "keep-rows remove-queue-rows" 0 "INSERT INTO em
 check "a vector of the queue that is gone" leaves chroma-index-id-missing "keep-rows remove-queue-rows" "UPDATE embeddings_queue SET vector = x'000000' WHERE seq_id = 40"
 check "a position stays where nothing is to be had" position_stays
 check "an index that is newer than the database" index_of_later_on
+check "the first save of an index failed" first_save_failed
 check "killed while the database grew" killed_while_growing
 check "a plan is a file" plan_is_a_file
 check "a dry run changes nothing" dry_run_changes_nothing

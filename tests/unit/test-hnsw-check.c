@@ -342,7 +342,9 @@ Test(hnsw_check, what_nothing_leads_to)
 {
 	cleanup_(kit_index_fini) struct kit_index k = { 0 };
 	cleanup_(vs_freep) float *v = kit_vectors(400, 4, 1);
-	const struct hnsw_params params = { .space = HNSW_L2, .dim = 4, .m = 4, .seed = 3 };
+	const struct hnsw_params params = {
+		.space = HNSW_L2, .dim = 4, .m = 4, .ef_construction = 100, .seed = 3
+	};
 	cleanup_(hnsw_graph_freep) struct hnsw_graph *g = kit_graph(v, 400, &params);
 	const struct hnsw_index *x = hnsw_graph_index(g);
 	struct kit_findings found;
@@ -393,7 +395,9 @@ Test(hnsw_check, what_lost_the_links_to_it)
 {
 	cleanup_(kit_index_fini) struct kit_index k = { 0 };
 	cleanup_(vs_freep) float *v = kit_vectors(400, 8, 1);
-	const struct hnsw_params params = { .space = HNSW_L2, .dim = 8, .m = 16, .seed = 3 };
+	const struct hnsw_params params = {
+		.space = HNSW_L2, .dim = 8, .m = 16, .ef_construction = 100, .seed = 3
+	};
 	cleanup_(hnsw_graph_freep) struct hnsw_graph *g = kit_graph(v, 400, &params);
 	struct kit_findings found;
 	struct hnsw_stats stats;
@@ -405,6 +409,11 @@ Test(hnsw_check, what_lost_the_links_to_it)
 	cr_assert_geq(found.count[HNSW_UNREACHABLE], 30);
 	cr_assert_eq(found.count[HNSW_CUT_OFF], 1);
 	cr_assert_eq(found.count[HNSW_NO_LINKS], 0);
+	/* With so few candidates updates alone do that. */
+	set_u32(&k, HNSW_HEADER, HNSW_AT_EF_CONSTRUCTION, 99);
+	(void)kit_check(&k, HNSW_L2, &found, &stats);
+	cr_assert_geq(found.count[HNSW_UNREACHABLE], 30);
+	cr_assert_eq(found.count[HNSW_CUT_OFF], 0);
 }
 
 /*
