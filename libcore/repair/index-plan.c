@@ -194,6 +194,7 @@ static int make_image(struct database *d, const struct store *store,
 		.is_python = d->catalog.metadb < 5,
 		.has_position = position && position->is_readable,
 		.position = position ? position->seq_id : 0,
+		.saves_after = c->config.sync_threshold,
 	};
 	int r = load_rows(d, c, err);
 

@@ -47,6 +47,22 @@ bool has_norm(const struct index_facts *facts, const struct old_index *old, uint
 bool index_has_vector(const struct index_facts *facts, const struct old_index *old,
 		      uint32_t element, struct slice vector, float *scratch);
 
+/*
+ * Of an index that two processes wrote, the elements that are surely those of the one whose pickle
+ * it is, and of records that were not changed since (index-mixed.c). @is_sure has a zeroed place for
+ * each element. None where the queue does not tell where its last save was. VS_ENOMEM.
+ */
+must_check_ int mixed_index_settle(const struct index_facts *facts, const struct old_index *old,
+				   bool *is_sure, struct vs_err *err);
+
+/*
+ * The elements whose links say that they are of the same index as the seeds (index-agree.c): of each
+ * whether it is sure, in @is_sure, which is zeroed. @is_known says which may be. What is linked with a
+ * seed at both ends becomes one. VS_ENOMEM.
+ */
+must_check_ int index_links_agree(const struct hnsw_index *x, const bool *is_known, bool *is_seed,
+				  bool *is_sure, struct vs_err *err);
+
 void summary_add_lost(struct index_summary *s, struct slice id);
 void summary_add_norm_lost(struct index_summary *s, struct slice id);
 

@@ -277,26 +277,38 @@ static bool is_of_two(const struct old_index *old, const struct old_element *all
 }
 
 /*
- * Of the elements @from to @to, which share a label, is one the record's? Where two processes wrote,
- * that is only sure where both have the same vector: nothing in the file tells whose an element is.
+ * Of the elements @from to @to, which share a label, the one that is surely the record's; NULL: none.
+ * Where two processes wrote, that is the one of whoever saved last, or any where all have the same
+ * vector.
  */
-static bool is_believed(const struct old_index *old, const struct old_element *from,
-			const struct old_element *to)
+static const struct old_element *believed(const struct old_index *old, const bool *is_sure,
+					  const struct old_element *from,
+					  const struct old_element *to)
 {
+	const struct old_element *sure = NULL;
+	bool is_same = to - from > 1;
+	size_t count = 0;
+
 	if (!old->is_of_two)
-		return to - from == 1;
-	for (const struct old_element *e = from + 1; e < to; e++)
-		if (!has_same_vector(&old->index, from->id, e->id))
-			return false;
-	return to - from > 1;
+		return to - from == 1 ? from : NULL;
+	for (const struct old_element *e = from; e < to; e++) {
+		is_same &= has_same_vector(&old->index, from->id, e->id);
+		sure = is_sure[e->id] ? e : sure;
+		count += is_sure[e->id];
+	}
+	if (count == 1)
+		return sure;
+	return is_same ? from : NULL;
 }
 
 /* Live elements with a vector and a label of their own, sorted by label. */
-static int list_elements(struct old_index *old, struct vs_err *err)
+static int list_elements(const struct index_facts *facts, struct old_index *old, struct vs_err *err)
 {
 	const struct hnsw_index *x = &old->index;
+	cleanup_(vs_freep) bool *is_sure = NULL;
 	size_t count = 0;
 	size_t to = 0;
+	int r = 0;
 
 	old->element = vs_try_alloc((size_t)x->count + 1, sizeof(*old->element));
 	if (!old->element)
@@ -314,14 +326,22 @@ static int list_elements(struct old_index *old, struct vs_err *err)
 	if (count > 1)
 		qsort(old->element, count, sizeof(*old->element), compare_elements);
 	old->is_of_two = is_of_two(old, old->element, count);
+	is_sure = vs_try_alloc((size_t)x->count + 1, sizeof(*is_sure));
+	if (!is_sure)
+		return vs_fail(err, VS_ENOMEM, "no memory for %" PRIu32 " elements", x->count);
+	if (old->is_of_two)
+		r = mixed_index_settle(facts, old, is_sure, err);
+	if (r < 0)
+		return r;
 	for (size_t i = 0; i < count;) {
 		size_t from = i;
-		struct old_element e = old->element[from];
+		const struct old_element *e;
 
-		while (i < count && old->element[i].label == e.label)
+		while (i < count && old->element[i].label == old->element[from].label)
 			i++;
-		if (is_believed(old, old->element + from, old->element + i) && is_finite(x, e.id))
-			old->element[to++] = e;
+		e = believed(old, is_sure, old->element + from, old->element + i);
+		if (e && is_finite(x, e->id))
+			old->element[to++] = *e;
 	}
 	old->element_count = to;
 	return 0;
@@ -363,7 +383,7 @@ int old_index_load(const struct index_facts *facts, struct old_index *old, struc
 		r = read_pickle(old, err);
 	if (r == 0)
 		r = open_elements(facts, old, err);
-	return r < 0 ? r : list_elements(old, err);
+	return r < 0 ? r : list_elements(facts, old, err);
 }
 
 /* Its length before each: an id may hold any byte. */

@@ -15,10 +15,10 @@
  *	   many, and where no vector of the queue contradicts it;
  *	3. a row of the queue above the position, where the record is older than that row.
  *
- * Where two processes have written one index, elements of either are left, and nothing tells whose
- * one is: the old index is then believed only where both have the same vector under a label, and
- * every other record without a vector in the queue is lost. (Where each has overwritten all of the
- * other's, no label is there twice, and nothing shows.)
+ * Where two processes have written one index, elements of either are left. Those are believed that
+ * the one that saved last has written, as their places, the queue and their links prove, or that
+ * both have with one vector under one label; every other record without a vector in the queue is
+ * lost. (Where each has overwritten all of the other's, no label is there twice, and nothing shows.)
  *
  * Where the old ids, labels and vectors are all sound, the graph is mended in place of being built:
  * only elements with damaged links are linked anew, and internal ids and deleted marks stay.
@@ -52,6 +52,7 @@ struct index_facts {
 	bool is_python;
 	bool has_position;
 	int64_t position;
+	uint64_t saves_after; /* so many changes lead to a save: sync_threshold; 0: not known */
 	const struct index_row *rows; /* of the metadata segment, in the order of embeddings.id */
 	size_t row_count;
 	/* Row numbers of other collections' records, rising: gaps in ours that are nobody's loss. */
