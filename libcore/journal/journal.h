@@ -118,7 +118,7 @@ must_check_ int journal_look(int store_dirfd, const char *path, struct digest *o
 /* The same digest for a directory anywhere, by its path. Returns 1, or negative. */
 must_check_ int journal_tree_digest(const char *path, struct digest *out, struct vs_err *err);
 
-/* ---- past and unfinished runs (scan.c, undo.c) ---- */
+/* ---- past and unfinished runs (runs.c) ---- */
 
 struct journal_run_info {
 	char *run;

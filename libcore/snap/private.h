@@ -54,7 +54,7 @@ void snap_place_close(struct snap_place *place);
 void snap_archive_name(const char *id, bool is_sealed, char out[SNAP_FILE_MAX]);
 void snap_manifest_name(const char *id, char out[SNAP_FILE_MAX]);
 void snap_members_name(const char *id, char out[SNAP_FILE_MAX]);
-/* What a manifest is called while its snapshot is being made, or removed: see sweep.c. */
+/* What a manifest is called while its snapshot is being made, or removed: see save.c. */
 void snap_pending_name(const char *id, char out[SNAP_FILE_MAX]);
 void snap_temp_name(const char *id, char out[SNAP_FILE_MAX]);
 

@@ -701,7 +701,7 @@ ParameterizedTestParameters(repair, keeps_its_promise)
 	return cr_make_param_array(size_t, indices, VS_COUNT(rows));
 }
 
-ParameterizedTest(size_t *index, repair, keeps_its_promise, .timeout = 60)
+ParameterizedTest(const size_t *index, repair, keeps_its_promise, .timeout = 60)
 {
 	repair_row(&rows[*index]);
 }

@@ -224,7 +224,7 @@ size_t kit_find(const struct kit_dir *dir, const char *path, struct slice bytes)
 	size_t off;
 
 	kit_read(dir, path, &all);
-	at = memmem(all.ptr, all.len, bytes.ptr, bytes.len);
+	at = all.len > 0 ? memmem(all.ptr, all.len, bytes.ptr, bytes.len) : NULL;
 	cr_assert_not_null(at, "%s: not there", path);
 	off = (size_t)(at - all.ptr);
 	cr_assert_null(memmem(at + 1, all.len - off - 1, bytes.ptr, bytes.len), "%s: there twice",

@@ -65,7 +65,7 @@ void kit_tree_digest(const struct kit_dir *dir, struct digest *out);
 
 /* ---- chromem stores ---- */
 
-#define KIT_DOCUMENTS 6
+#define KIT_DOCUMENTS ((size_t)6)
 #define KIT_DIMENSION 8
 #define KIT_PAIRS 4
 

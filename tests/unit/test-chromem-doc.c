@@ -746,7 +746,8 @@ Test(chromem_doc, the_short_cut_gives_what_the_general_way_gives)
 
 		for (size_t k = 0; k < VS_COUNT(embedding); k++)
 			embedding[k] =
-				(float)((double)((i * 7919 + k * 104729) % 20011) / 20011 - 0.5);
+				(float)((double)(((size_t)i * 7919 + k * 104729) % 20011) / 20011 -
+					0.5);
 		if (i % 64 == 5)
 			embedding[i % 30] = i % 128 == 5 ? NAN : 0.0F;
 		for (size_t k = 0; k < VS_COUNT(pairs); k++)

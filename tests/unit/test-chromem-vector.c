@@ -36,7 +36,11 @@ static float *vector_new(size_t count, uint32_t *state)
 
 static bool same_bits(double a, double b)
 {
-	return memcmp(&a, &b, sizeof(a)) == 0;
+	uint64_t x, y;
+
+	memcpy(&x, &a, sizeof(x));
+	memcpy(&y, &b, sizeof(y));
+	return x == y;
 }
 
 Test(vector, all_engines_agree_to_the_last_bit)

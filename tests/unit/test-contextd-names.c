@@ -210,7 +210,7 @@ Test(contextd, values_out_of_all_proportion_compose_nothing)
 	contextd_names_init(&it, e.pairs, e.count);
 	cr_assert_eq(it.project_count, 1);
 	while (contextd_names_next(&it, &n))
-		cr_assert_leq(n.name.len, CONTEXTD_NAME_CAP);
+		cr_assert_leq(n.name.len, (size_t)CONTEXTD_NAME_CAP);
 }
 
 Test(contextd, kinds_by_keys)
