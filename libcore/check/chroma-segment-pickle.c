@@ -94,6 +94,36 @@ static void check_end(struct segment_work *w, size_t len)
 					 .detail = detail });
 }
 
+/* The server in Rust takes them into numbers without a sign, and the labels into 32 bits. */
+static void check_numbers(struct segment_work *w)
+{
+	const struct pickle_meta *meta = &w->pickle.meta;
+	const struct {
+		const char *name;
+		const struct pickle_integer *number;
+		int64_t most;
+	} rows[] = {
+		{ "dimensionality", &meta->dimensionality, INT64_MAX },
+		{ "total_elements_added", &meta->total_elements_added, UINT32_MAX },
+		{ "max_seq_id", &meta->max_seq_id, INT64_MAX },
+	};
+
+	for (size_t i = 0; i < VS_COUNT(rows); i++) {
+		const struct pickle_integer *n = rows[i].number;
+		char detail[96];
+
+		if (!n->is_set || (n->value >= 0 && n->value <= rows[i].most))
+			continue;
+		snprintf(detail, sizeof(detail), "%s is %" PRId64 ", which is out of range",
+			 rows[i].name, n->value);
+		segment_report(w, SEGMENT_PICKLE,
+			       (struct finding){ .code = PROB_CHROMA_INDEX_PICKLE_UNREADABLE,
+						 .has_offset = true,
+						 .offset = n->off,
+						 .detail = detail });
+	}
+}
+
 static void report_fault(struct segment_work *w, const struct pickle_fault *fault)
 {
 	bool is_end = fault->kind == PICKLE_FAULT_END;
@@ -160,7 +190,8 @@ static void check_maps(struct segment_work *w)
 		const struct segment_pair *b = find_label(p, a->label);
 		bool is_double = i > 0 && slice_eq(a->id, a[-1].id);
 
-		if (b && slice_eq(a->id, b->id) && !is_double && a->label > 0)
+		if (b && slice_eq(a->id, b->id) && !is_double && a->label > 0 &&
+		    a->label <= UINT32_MAX)
 			continue;
 		if (f.count++ == 0)
 			f.document = a->id;
@@ -219,6 +250,7 @@ int segment_check_pickle(struct segment_work *w, struct vs_err *err)
 		return 0;
 	}
 	check_end(w, bytes.len);
+	check_numbers(w);
 	w->figures.mapped = w->pickle.by_id.count;
 	if (w->pickle.meta.total_elements_added.value > 0)
 		w->figures.counter = (uint64_t)w->pickle.meta.total_elements_added.value;

@@ -49,12 +49,19 @@ static int write_pickle(const struct choices *choices, uint64_t counter, struct 
 static uint64_t counter_of(const struct old_index *old)
 {
 	int64_t told = old->meta.total_elements_added.value;
-	uint64_t counter = told > 0 ? (uint64_t)told : 0;
+	uint64_t counter = told > 0 && told <= UINT32_MAX ? (uint64_t)told : 0;
 
 	for (size_t i = 0; i < old->pair_count; i++)
 		counter = VS_MAX(counter, old->pair[i].label);
 	/* A label of a damaged record may be anything; one that no server got to is none. */
-	return old->label_highest <= UINT32_MAX ? VS_MAX(counter, old->label_highest) : counter;
+	return VS_MAX(counter, old->label_highest);
+}
+
+/* Are its numbers what the server can take? Then it can stay as it is. */
+static bool has_sound_numbers(const struct pickle_meta *meta, uint64_t counter)
+{
+	return (uint64_t)meta->total_elements_added.value == counter &&
+	       meta->dimensionality.value >= 0 && meta->max_seq_id.value >= 0;
 }
 
 /* ---- mending ---- */
@@ -140,7 +147,7 @@ static int make(const struct index_facts *facts, struct old_index *old, struct c
 			   (facts->is_python || old->index.header.m == facts->params.m);
 	int r;
 
-	if (is_mendable && counter == (uint64_t)old->meta.total_elements_added.value) {
+	if (is_mendable && has_sound_numbers(&old->meta, counter)) {
 		/* Byte for byte: a Python release would not read another's. */
 		buf_append(&image->pickle, old->bytes[INDEX_PICKLE].ptr,
 			   old->bytes[INDEX_PICKLE].len);

@@ -78,7 +78,7 @@ static int take_pair(void *ctx, const struct pickle_entry *entry, struct vs_err 
 	struct old_index *old = ctx;
 
 	/* Of a pickle that was cut in its second half the first has everything. */
-	if (entry->map == PICKLE_ID_TO_SEQ_ID || entry->number <= 0)
+	if (entry->map == PICKLE_ID_TO_SEQ_ID || entry->number <= 0 || entry->number > UINT32_MAX)
 		return 0;
 	if (old->pair_count == old->pair_cap) {
 		size_t cap = VS_MAX(old->pair_cap * 2, (size_t)256);
@@ -316,7 +316,9 @@ static int list_elements(const struct index_facts *facts, struct old_index *old,
 	for (uint32_t id = 0; id < x->count; id++) {
 		uint64_t label = hnsw_label(x, id);
 
-		old->label_highest = VS_MAX(old->label_highest, label);
+		/* What is above that no server has given. */
+		if (label <= UINT32_MAX)
+			old->label_highest = VS_MAX(old->label_highest, label);
 		if (hnsw_is_deleted(x, id))
 			continue;
 		old->live++;

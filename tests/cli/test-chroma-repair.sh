@@ -117,6 +117,13 @@ index_of_later_on() {
         json change 1 repair --yes "$store" && jq_is '.indexes[0].lost == 0 and .errors_after == 0' && runs 0 verify --level deep "$store"
 }
 
+# Numbers of the pickle that the server cannot take: of a store that has such it serves nothing.
+numbers_out_of_range() {
+    fresh base && "$python" -c 'import sys; p = sys.argv[1]; d = open(p, "rb").read(); k = b"dimensionality"; i = d.index(k) + len(k); i += d[i:].index(b"N")
+open(p, "wb").write(d[:i] + b"J" + (-1).to_bytes(4, "little", signed=True) + d[i + 1:])' "$store/24e69c0e-7aba-41e6-934b-8f72a5d57d41/index_metadata.pickle" &&
+        runs 4 verify "$store" && out_has "dimensionality is -1" && runs 1 repair --yes "$store" && truth_holds 0
+}
+
 # The disk was full at the first save: a pickle that is cut off, and no position. All vectors are in the queue.
 first_save_failed() {
     fresh base && local at
@@ -284,6 +291,7 @@ check "topic of the queue" mends "keep-rows remove-queue-rows" 0 "INSERT INTO em
 check "a vector of the queue that is gone" leaves chroma-index-id-missing "keep-rows remove-queue-rows" "UPDATE embeddings_queue SET vector = x'000000' WHERE seq_id = 40"
 check "a position stays where nothing is to be had" position_stays
 check "an index that is newer than the database" index_of_later_on
+check "numbers of a pickle out of range" numbers_out_of_range
 check "the first save of an index failed" first_save_failed
 check "killed while the database grew" killed_while_growing
 check "a plan is a file" plan_is_a_file
