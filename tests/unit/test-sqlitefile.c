@@ -378,7 +378,7 @@ Test(sqlitefile, cut_at_every_page_and_in_between)
 	scene_make(&s, 1024, 200);
 	rows_of_sqlite(&s, &whole);
 	full = s.bytes.len;
-	for (size_t len = full; len > 3 * 1024; len -= 400) {
+	for (size_t len = full; len > (size_t)3 * 1024; len -= 400) {
 		cleanup_(sqlitefile_freep) struct sqlitefile *f = NULL;
 		cleanup_(rows_fini) struct rows ours = { 0 };
 		/* Where it ends in memory, reading behind it shows. */
