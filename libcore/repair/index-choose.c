@@ -137,10 +137,28 @@ bool chooser_is_vector_of(const struct chooser *c, uint32_t element, struct slic
 	return index_has_vector(c->facts, c->old, element, vector, c->scratch);
 }
 
+/* Of a cosine index the length is in a file of its own, which may be of another time. */
+static bool has_length_of(const struct chooser *c, uint32_t element, struct slice vector)
+{
+	double sum = 0, length = hnsw_length(&c->old->index, element);
+
+	if (c->facts->params.space != HNSW_COSINE)
+		return true;
+	for (uint32_t i = 0; i < c->facts->params.dim; i++) {
+		float value;
+
+		memcpy(&value, vector.ptr + (size_t)4 * i, sizeof(value));
+		sum += (double)value * value;
+	}
+	/* Beyond that a client sees another vector; the server adds up in single precision. */
+	return fabs(length - sqrt(sum)) <= 1e-4 * sqrt(sum);
+}
+
 /* Is it what the index has, and with the length that went with it? */
 static bool is_copy_of(const struct chooser *c, uint32_t element, struct slice vector)
 {
-	return chooser_is_vector_of(c, element, vector) && has_norm(c->facts, c->old, element);
+	return chooser_is_vector_of(c, element, vector) && has_norm(c->facts, c->old, element) &&
+	       has_length_of(c, element, vector);
 }
 
 /* ---- choosing ---- */

@@ -59,6 +59,16 @@ an_add_without_effect() {
         runs 0 inspect --vector "$store" docs doc-5 && out_has "  -0.289093971 -0.445183873 1.45088494 "
 }
 
+# The file of lengths is of another time: of a record whose vector is in the queue the length is that of the queue.
+lengths_of_another_time() {
+    local at=$store/24e69c0e-7aba-41e6-934b-8f72a5d57d41 id before
+    fresh base && id=$(sqlite3 "$store/chroma.sqlite3" "SELECT id FROM embeddings_queue WHERE seq_id = 32") &&
+        runs 0 inspect --vector "$store" docs "$id" && before=$(grep -o -E -- '^  +-?[0-9]\.[0-9]{4}' "$scratch/out" | head -n 1) && [ -n "$before" ] &&
+        "$python" -c 'import array, sys; a = array.array("f", open(sys.argv[1], "rb").read()); open(sys.argv[1], "wb").write(array.array("f", [2 * x for x in a]).tobytes())' \
+            "$at/length.bin" && : >"$at/link_lists.bin" && runs 1 index rebuild --yes "$store" docs && out_has "1 from the queue" &&
+        runs 0 inspect --vector "$store" docs "$id" && out_has "$before"
+}
+
 # A link that leads nowhere costs the links of one element, and no more is touched.
 only_the_damage_is_mended() {
     fresh link-out-of-range && json change 1 index rebuild --yes "$store" notes &&
@@ -178,6 +188,7 @@ check "ids whose pickle is lost come back by their order" ids_come_back
 check "ids come back where others were deleted" gaps_are_counted
 check "upserts of what was there are told from new records" upserts_are_told_apart
 check "an add without effect" an_add_without_effect
+check "lengths of another time" lengths_of_another_time
 check "only what is damaged is linked anew" only_the_damage_is_mended
 check "each damage of an index is mended" each_is_mended
 check "records without a copy are named" the_lost_are_named
