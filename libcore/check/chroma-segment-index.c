@@ -243,6 +243,25 @@ static void describe(const struct hnsw_finding *f, struct words *out)
 	}
 }
 
+/*
+ * Servers of 1.0 and 1.3 were given headers with another mult. From 0 up they take and save new
+ * elements, which are all on the lowest level, or on levels that grow with it: by 1.5 one of a
+ * thousand million comes above level 31. What is larger makes link_lists.bin grow to kilobytes an
+ * element; a number below 0, or none, ends the server of 1.3 at the first write.
+ */
+#define MULT_ODD_MAX 1.5
+
+static bool is_odd_mult(const struct tally *t)
+{
+	double mult;
+
+	if (t->first.kind != HNSW_HEADER_FIELD || t->count != 1 ||
+	    strcmp(t->first.field, "mult") != 0)
+		return false;
+	memcpy(&mult, &t->first.actual, sizeof(mult));
+	return mult >= 0 && mult <= MULT_ODD_MAX;
+}
+
 /* The count of a finding: places, but where it is about a file, what the damage costs. */
 static uint64_t cost(const struct segment_work *w, const struct tally *t)
 {
@@ -268,6 +287,8 @@ static void tell(struct segment_work *w, struct tally *t)
 		f->actual = w->info[HNSW_LINKS].size;
 	if (f->kind == HNSW_LENGTH_SHORT && !is_cosine(w))
 		out.code = PROB_CHROMA_INDEX_LENGTHS_UNREAD;
+	if (is_odd_mult(t))
+		out.code = PROB_CHROMA_INDEX_HEADER_ODD;
 	describe(f, &words);
 	out.has_offset = f->kind != HNSW_CUT_OFF;
 	out.offset = f->off;
