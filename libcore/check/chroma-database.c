@@ -79,7 +79,7 @@ static void report_line(struct chroma_run *run, const char *line)
 	chroma_report(run, &f, NULL);
 }
 
-/* Lines of SQLite's integrity check; "ok" when all is well, else with a heading for the database. */
+/* Lines of SQLite's integrity check, with a heading for the database. */
 static int on_lines(void *ctx, const struct chroma_row *row, struct vs_err *err)
 {
 	cleanup_(vs_freep) char *lines = vs_strndup(chroma_bytes(row, 0));
@@ -87,7 +87,7 @@ static int on_lines(void *ctx, const struct chroma_row *row, struct vs_err *err)
 
 	(void)err;
 	while ((line = strsep(&rest, "\n")) != NULL) {
-		if (line[0] != '\0' && strcmp(line, "ok") != 0 && strncmp(line, "***", 3) != 0)
+		if (line[0] != '\0' && strncmp(line, "***", 3) != 0)
 			report_line(ctx, line);
 	}
 	return 0;
@@ -142,7 +142,7 @@ int chroma_check_file(struct chroma_run *run, struct vs_err *err)
 	}
 	if (run->has_pages_apart)
 		return 0;
-	r = chroma_query(run->db, "PRAGMA integrity_check(100)", NULL, on_lines, run, err);
+	r = chroma_db_integrity(run->db, 100, on_lines, run, err);
 	r = chroma_settle(run, r, "its pages", err);
 	run->has_bad_pages = run->is_damaged;
 	return r;

@@ -104,6 +104,16 @@ must_check_ int chroma_query_int(struct chroma_db *db, const char *sql, const ch
 				 int64_t *out, struct vs_err *err);
 
 /*
+ * SQLite's own check: @fn for each complaint, which may be of several lines, up to about @max; NULL: 1
+ * when there is any. From 3.44 on SQLite asks FTS5 too; its complaints are left out, since they are
+ * no damage of the database: chroma_db_check_fts(). Returns as chroma_query().
+ */
+must_check_ int chroma_db_integrity(struct chroma_db *db, unsigned max,
+				    int (*fn)(void *ctx, const struct chroma_row *row,
+					      struct vs_err *err),
+				    void *ctx, struct vs_err *err);
+
+/*
  * Is it certain that the full-text index says what its content table says? False: it has to be asked
  * for with chroma_db_check_fts(). Uses a connection of its own, so that another thread may use @db
  * meanwhile.

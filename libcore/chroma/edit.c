@@ -221,7 +221,6 @@ int chroma_edit_run(struct chroma_edit *e, const char *sql, const struct chroma_
 		    size_t count, int64_t *changed, struct vs_err *err)
 {
 	sqlite3 *handle = e->db->handle;
-	int64_t before = sqlite3_total_changes64(handle);
 	int code, r = 0;
 	sqlite3_stmt *stmt = statement(e, sql, &code);
 
@@ -236,8 +235,9 @@ int chroma_edit_run(struct chroma_edit *e, const char *sql, const struct chroma_
 	/* Values are borrowed for the call, so none stays bound. */
 	(void)sqlite3_reset(stmt);
 	(void)sqlite3_clear_bindings(stmt);
+	/* The statement's own: what FTS5 writes behind it, at a time of its choice, is not counted. */
 	if (r == 0 && changed)
-		*changed = sqlite3_total_changes64(handle) - before;
+		*changed = sqlite3_changes64(handle);
 	return r;
 }
 
@@ -252,8 +252,6 @@ static int on_finding(void *ctx, const struct chroma_row *row, struct vs_err *er
 	cleanup_(buf_fini) struct buf shown = { 0 };
 
 	(void)ctx;
-	if (text.len == 2 && memcmp(text.ptr, "ok", 2) == 0)
-		return 0;
 	text_escape(&shown, slice_of(text.ptr, VS_MIN(text.len, 200)));
 	return vs_fail(err, VS_EFORMAT, "the changed %s is not sound: %s", CHROMA_DATABASE,
 		       buf_cstr(&shown));
@@ -279,7 +277,7 @@ int chroma_edit_finish(struct chroma_edit *e, const char **path, struct vs_err *
 	int r = commit(e, err);
 
 	if (r == 0)
-		r = chroma_query(e->db, "PRAGMA integrity_check(1)", NULL, on_finding, NULL, err);
+		r = chroma_db_integrity(e->db, 1, on_finding, NULL, err);
 	return r < 0 ? r : close_file(e, path, err);
 }
 

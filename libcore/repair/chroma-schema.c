@@ -21,6 +21,7 @@ static int take_in(struct chroma_fixing *f, enum problem code, const char *what,
 }
 
 struct lines {
+	bool has_any;
 	bool has_other; /* a line that speaks of more than an index */
 };
 
@@ -32,6 +33,7 @@ static int on_line(void *ctx, const struct chroma_row *row, struct vs_err *err)
 	char *rest = text, *line;
 
 	(void)err;
+	lines->has_any = true;
 	while ((line = strsep(&rest, "\n")) != NULL)
 		lines->has_other |= line[0] != '\0' && !strstr(line, "missing from index ") &&
 				    !strstr(line, "wrong # of entries in index ");
@@ -45,9 +47,8 @@ static int reindex(struct chroma_fixing *f, struct vs_err *err)
 
 	if (!chroma_fault_find(f, PROB_CHROMA_DATABASE_CORRUPT))
 		return 0;
-	r = chroma_query(chroma_fixing_db(f), "PRAGMA integrity_check(100)", NULL, on_line, &lines,
-			 err);
-	f->is_damaged = r == VS_EFORMAT || lines.has_other;
+	r = chroma_db_integrity(chroma_fixing_db(f), 100, on_line, &lines, err);
+	f->is_damaged = r == VS_EFORMAT || lines.has_other || (r == 0 && !lines.has_any);
 	if (r < 0 || f->is_damaged)
 		return f->is_damaged ? 0 : r;
 	chroma_fault_done(f, PROB_CHROMA_DATABASE_CORRUPT);

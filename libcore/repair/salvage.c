@@ -92,23 +92,15 @@ static int open_old(struct salvage_work *w, const char *scratch, struct vs_err *
 	return r;
 }
 
-static int is_ok(void *ctx, const struct chroma_row *row, struct vs_err *err)
-{
-	(void)err;
-	*(bool *)ctx = slice_eq_str(chroma_bytes(row, 0), "ok");
-	return 0;
-}
-
 /* Does SQLite find nothing wrong either? It looks at indexes, which do not matter here. */
 static bool is_sound_to_sqlite(const struct store *store)
 {
 	cleanup_(chroma_db_closep) struct chroma_db *db = NULL;
 	struct vs_err err = { 0 };
-	bool is_sound = false;
 
 	return chroma_db_open(&db, store->dirfd, NULL, &err) == 0 &&
-	       chroma_query(db, "PRAGMA integrity_check(1)", NULL, is_ok, &is_sound, &err) == 0 &&
-	       is_sound && chroma_db_check_fts(db, &err) == 0;
+	       chroma_db_integrity(db, 1, NULL, NULL, &err) == 0 &&
+	       chroma_db_check_fts(db, &err) == 0;
 }
 
 /* ---- the new one ---- */
