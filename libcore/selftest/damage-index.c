@@ -173,6 +173,7 @@ static int find_place(struct damaged *d, struct buf *level0, struct place *out, 
 enum value {
 	HEADER_COUNT,
 	HEADER_ENTRY,
+	HEADER_MULT,
 	LISTS_SIZE,
 	LENGTH_WRONG,
 	LINK_RANGE,
@@ -198,6 +199,8 @@ static const struct {
 } values[] = {
 	[HEADER_COUNT] = { HNSW_HEADER, IN_FILE, 20, 4, 0x7fffffff, false },
 	[HEADER_ENTRY] = { HNSW_HEADER, IN_FILE, 56, 4, 0x7ffffff0, false },
+	/* The upper half of a floating point number: what is left is next to nothing. */
+	[HEADER_MULT] = { HNSW_HEADER, IN_FILE, 88, 4, 0, false },
 	[LISTS_SIZE] = { HNSW_LINKS, IN_FILE, 0, 4, 3, false },
 	[LENGTH_WRONG] = { HNSW_LENGTH, IN_FILE, 0, 4, NOT_A_NUMBER, true },
 	[LINK_RANGE] = { HNSW_LEVEL0, IN_RECORD, 4, 4, 0x7ffffff0, false },
@@ -454,6 +457,8 @@ const struct damage_class selftest_index_classes[] = {
 	  set_value, .way = HEADER_COUNT },
 	{ "header-entry", "an entry point that is no element", IX "entry", set_value,
 	  .way = HEADER_ENTRY },
+	{ "header-mult", "a factor for levels that is not that of the neighbours", IX "header-odd",
+	  set_value, .way = HEADER_MULT },
 	{ "header-lost", "header.bin removed", IX "file-missing", file_lost, .text = HEADER },
 	{ "vectors-cut", "data_level0.bin cut", IX "vectors-short", overwritten,
 	  .way = VECTORS_SHORT },
