@@ -20,13 +20,14 @@ const truth = Array.isArray(written) ? written : Object.entries(written).map(([n
 
 // "collection id/record id" -> "vector" or "length", or what salvage says of it
 const incomplete = new Map(), partly = new Map(), gone = new Set();
+const idOf = (r) => (r.id_hex ? Buffer.from(r.id_hex, "hex").toString() : r.id); // with a NUL inside, as bytes
 let hasQueue = true; // what an index had not yet taken in is gone with the queue
 for (const report of reports.map((file) => JSON.parse(readFileSync(file)))) {
     for (const r of report.incomplete ?? [])
-        incomplete.set(`${r.collection}/${r.id}`, r.missing);
+        incomplete.set(`${r.collection}/${idOf(r)}`, r.missing);
     hasQueue &&= !(report.salvage?.notes ?? []).some((note) => JSON.stringify(note).includes("write queue is lost"));
     for (const r of report.salvage?.records ?? []) {
-        const key = `${r.collection_id}/${r.id}`;
+        const key = `${r.collection_id}/${idOf(r)}`;
         if (r.status === "lost")
             gone.add(key);
         else if (r.status === "partly")
