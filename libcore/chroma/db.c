@@ -261,6 +261,7 @@ static int open_copy(struct chroma_db *db, const char *scratch, struct vs_err *e
 }
 
 struct integrity {
+	struct chroma_db *db;
 	int (*fn)(void *ctx, const struct chroma_row *row, struct vs_err *err);
 	void *ctx;
 };
@@ -270,7 +271,7 @@ static bool is_of_fulltext(struct slice line)
 {
 	static const char words[] = " FTS5 table ";
 
-	return memmem(line.ptr, line.len, words, strlen(words)) != NULL;
+	return line.len > 0 && memmem(line.ptr, line.len, words, strlen(words)) != NULL;
 }
 
 static int pass_complaint(void *ctx, const struct chroma_row *row, struct vs_err *err)
@@ -283,16 +284,36 @@ static int pass_complaint(void *ctx, const struct chroma_row *row, struct vs_err
 	return i->fn ? i->fn(i->ctx, row, err) : 1;
 }
 
+static int check_table(void *ctx, const struct chroma_row *row, struct vs_err *err)
+{
+	struct integrity *i = ctx;
+	cleanup_(vs_freep) char *name = vs_strndup(chroma_bytes(row, 0));
+	char *sql = sqlite3_mprintf("PRAGMA integrity_check(%Q)", name);
+	int r = sql ? chroma_query(i->db, sql, NULL, pass_complaint, i, err)
+		    : vs_fail(err, VS_ENOMEM, "no memory for a statement");
+
+	sqlite3_free(sql);
+	return r;
+}
+
 int chroma_db_integrity(struct chroma_db *db, unsigned max,
 			int (*fn)(void *ctx, const struct chroma_row *row, struct vs_err *err),
 			void *ctx, struct vs_err *err)
 {
-	struct integrity i = { .fn = fn, .ctx = ctx };
+	struct integrity i = { .db = db, .fn = fn, .ctx = ctx };
 	char sql[48];
+	int r;
 
 	/* One more for the full-text index. */
 	snprintf(sql, sizeof(sql), "PRAGMA integrity_check(%u)", max + 1);
-	return chroma_query(db, sql, NULL, pass_complaint, &i, err);
+	r = chroma_query(db, sql, NULL, pass_complaint, &i, err);
+	/* Where FTS5 cannot even begin, all other tables are asked one by one. */
+	if (r < 0 && strstr(err->text, "vtable constructor failed"))
+		r = chroma_query(db,
+				 "SELECT name FROM sqlite_master WHERE type = 'table' AND sql NOT "
+				 "LIKE 'CREATE VIRTUAL%'",
+				 NULL, check_table, &i, err);
+	return r;
 }
 
 static bool is_sound(sqlite3 *handle)
