@@ -40,14 +40,15 @@ bool database_is_last(const struct plan *plan, size_t index)
 
 int database_guard(const struct plan *plan, int store_dirfd, int *fd, struct vs_err *err)
 {
-	struct vs_err absent = { 0 };
 	struct file_info info;
+	int r;
 
 	for (size_t i = 0; i < plan->count; i++) {
 		if (!writes_database(&plan->actions[i]))
 			continue;
-		if (file_stat_at(store_dirfd, CHROMA_DATABASE, FILE_NO_FOLLOW, &info, &absent) < 0)
-			return 0;
+		r = file_stat_at(store_dirfd, CHROMA_DATABASE, FILE_NO_FOLLOW, &info, err);
+		if (r < 0)
+			return r == VS_ENOENT ? 0 : r;
 		return chroma_lock_take(store_dirfd, fd, err);
 	}
 	return 0;
@@ -68,10 +69,14 @@ int database_clear(struct journal *j, const struct plan *plan, const struct acti
 	for (size_t i = 0; r == 0 && i < VS_COUNT(beside); i++) {
 		struct vs_err absent = { 0 };
 
-		if (plan_has(plan, STEP_REMOVE, beside[i]) ||
-		    file_stat_at(store_dirfd, beside[i], FILE_NO_FOLLOW, &info, &absent) < 0)
+		if (plan_has(plan, STEP_REMOVE, beside[i]))
 			continue;
-		if (!is_read_only &&
+		r = file_stat_at(store_dirfd, beside[i], FILE_NO_FOLLOW, &info, err);
+		if (r == VS_ENOENT) {
+			r = 0;
+			continue;
+		}
+		if (r == 0 && !is_read_only &&
 		    file_stat_at(store_dirfd, CHROMA_DATABASE, FILE_NO_FOLLOW, &info, &absent) == 0)
 			r = journal_add_mode(j, CHROMA_DATABASE, 0400, err);
 		is_read_only = true;

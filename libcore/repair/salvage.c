@@ -54,25 +54,30 @@ void salvage_freep(struct salvage **s_)
 
 /* ---- the old database ---- */
 
-static bool is_beside(const struct store *store, const char *name)
+static int look_beside(const struct store *store, const char *name, bool *is_there,
+		       struct vs_err *err)
 {
-	struct vs_err absent = { 0 };
 	struct file_info info;
+	int r = file_stat_at(store->dirfd, name, FILE_NO_FOLLOW, &info, err);
 
-	return file_stat_at(store->dirfd, name, FILE_NO_FOLLOW, &info, &absent) == 0 &&
-	       info.size > 0;
+	*is_there |= r == 0 && info.size > 0;
+	return r == VS_ENOENT ? 0 : r;
 }
 
 /* A journal or a log belongs to its content: then what is read is a copy that has taken it in. */
 static int open_old(struct salvage_work *w, const char *scratch, struct vs_err *err)
 {
 	struct file_info info;
+	bool is_there = false;
 	int r = chroma_look_for_writer(w->store->dirfd, err);
 
+	if (r == 0)
+		r = look_beside(w->store, CHROMA_DATABASE "-journal", &is_there, err);
+	if (r == 0)
+		r = look_beside(w->store, CHROMA_DATABASE "-wal", &is_there, err);
 	if (r < 0)
 		return r;
-	if (is_beside(w->store, CHROMA_DATABASE "-journal") ||
-	    is_beside(w->store, CHROMA_DATABASE "-wal")) {
+	if (is_there) {
 		r = chroma_copy_make(&w->old, w->store->dirfd, scratch, err);
 		if (r == 0)
 			r = chroma_edit_settle(w->old.path, err);
