@@ -38,6 +38,8 @@ must_check_ int rollback_run(struct app *app, const struct rollback_opts *opts, 
 must_check_ int restore_in_place(struct app *app, const struct rollback_opts *opts,
 				 const char *store, const char *id);
 
+/* ---- rollback-choose.c: which snapshot ---- */
+
 /*
  * Load snapshot @id, or when it is NULL the newest good one that verifies, and verify all of it.
  * Owned, with its members. VS_EFORMAT says what is damaged and how to look closer. The newest is one
@@ -46,6 +48,10 @@ must_check_ int restore_in_place(struct app *app, const struct rollback_opts *op
 must_check_ int rollback_choose(struct app *app, const struct snap_access *access,
 				const char *store_path, const char *absolute, const char *id,
 				struct snap_manifest **out, struct vs_err *err);
+
+/* That it is damaged, as @check found, and where others are to be had: VS_EFORMAT. */
+must_check_ int rollback_damaged(const char *store_path, const char *id, enum snap_check check,
+				 const char *why, struct vs_err *err);
 
 /* ---- rollback-words.c: what the options name ---- */
 
