@@ -25,9 +25,10 @@ fresh() {
     rm -f "$store/expected.json"
 }
 
-# From SQLite 3.42 on its shell lets nobody write to the tables that an FTS5 index consists of, unless told to.
+# From SQLite 3.42 on its shell lets nobody write to the tables that an FTS5 index consists of, unless told to, which it
+# repeats aloud.
 sql() {
-    sqlite3 -cmd ".dbconfig defensive off" "$store/chroma.sqlite3" "$1"
+    sqlite3 -cmd ".output /dev/null" -cmd ".dbconfig defensive off" -cmd ".output stdout" "$store/chroma.sqlite3" "$1"
 }
 
 changed() {
