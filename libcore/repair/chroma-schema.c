@@ -48,6 +48,7 @@ static int reindex(struct chroma_fixing *f, struct vs_err *err)
 	if (!chroma_fault_find(f, PROB_CHROMA_DATABASE_CORRUPT))
 		return 0;
 	r = chroma_db_integrity(chroma_fixing_db(f), 100, on_line, &lines, err);
+	/* What verify saw and this does not is more than an index, too. */
 	f->is_damaged = r == VS_EFORMAT || lines.has_other || (r == 0 && !lines.has_any);
 	if (r < 0 || f->is_damaged)
 		return f->is_damaged ? 0 : r;

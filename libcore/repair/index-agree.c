@@ -71,6 +71,12 @@ static uint32_t link_of(const struct web *w, const struct hnsw_links *links, uin
 	return to < w->x->count && to != id ? to : UINT32_MAX;
 }
 
+/* Where those that link to @id begin in the list; they end at from_end[id]. */
+static uint64_t from_begin(const struct web *w, uint32_t id)
+{
+	return id > 0 ? w->from_end[id - 1] : 0;
+}
+
 static int list_links(struct web *w, struct vs_err *err)
 {
 	uint64_t count = 0;
@@ -115,7 +121,7 @@ static int compare_ids(const void *a_, const void *b_)
 /* Those that link to an element were listed in their order. */
 static bool has_link(const struct web *w, uint32_t id, uint32_t to)
 {
-	uint64_t from = to > 0 ? w->from_end[to - 1] : 0;
+	uint64_t from = from_begin(w, to);
 	size_t count = (size_t)(w->from_end[to] - from);
 
 	return count > 0 && bsearch(&id, w->from + from, count, sizeof(id), compare_ids) != NULL;
@@ -133,7 +139,7 @@ static void each_linked(struct web *w, uint32_t id,
 		if (to != UINT32_MAX)
 			fn(w, id, to, has_link(w, to, id));
 	}
-	for (uint64_t i = id > 0 ? w->from_end[id - 1] : 0; i < w->from_end[id]; i++) {
+	for (uint64_t i = from_begin(w, id); i < w->from_end[id]; i++) {
 		if (!has_link(w, id, w->from[i]))
 			fn(w, id, w->from[i], false);
 	}
